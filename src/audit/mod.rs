@@ -1,0 +1,1 @@
+//! Audit devices: who asked for what, before it is answered.

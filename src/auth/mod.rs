@@ -1,0 +1,1 @@
+//! Auth methods: engines mounted below `auth/`, one folder each.

@@ -1,0 +1,74 @@
+//! The envelope of a stored value: `version ‖ key term ‖ nonce ‖ ciphertext ‖ tag`.
+//!
+//! Associated data is `version ‖ key term ‖ scope ‖ path`, so that a value moved to another path, or between scopes, does not open.
+//! The key term is in the clear, so no key is ever tried that was not named.
+
+use super::{BarrierError, KeyTerm, Keyring};
+use crate::crypto::Entropy;
+use crate::machine::Ciphertext;
+use crate::types::{Key, Secret};
+
+const VERSION: u8 = 1;
+const HEADER_BYTES: usize = 5;
+
+fn context(term: KeyTerm, key: &Key) -> Vec<u8> {
+    let mut context = Vec::with_capacity(HEADER_BYTES + 1 + key.path.len());
+    context.push(VERSION);
+    context.extend_from_slice(&term.0.to_be_bytes());
+    context.push(key.scope as u8);
+    context.extend_from_slice(key.path.as_bytes());
+    context
+}
+
+/// Encrypts `plaintext` for `key` under the keyring's newest term.
+pub fn encrypt_value(keyring: &Keyring, entropy: &dyn Entropy, key: &Key, plaintext: &[u8]) -> Ciphertext {
+    let (term, cipher) = keyring.newest();
+    let mut out = Vec::with_capacity(HEADER_BYTES + 40 + plaintext.len());
+    out.push(VERSION);
+    out.extend_from_slice(&term.0.to_be_bytes());
+    cipher.encrypt_into(entropy, &context(term, key), plaintext, &mut out);
+    out.into()
+}
+
+/// Opens what [`encrypt_value`] made for the same `key`.
+///
+/// # Errors
+/// If the term is unknown here, or the value was changed or moved.
+pub fn decrypt_value(keyring: &Keyring, key: &Key, envelope: &[u8]) -> Result<Secret<Vec<u8>>, BarrierError> {
+    let damaged = || BarrierError::Damaged(key.clone());
+    let (version, rest) = envelope.split_first().ok_or_else(damaged)?;
+    let (term, sealed) = rest.split_first_chunk::<4>().ok_or_else(damaged)?;
+    if *version != VERSION {
+        return Err(damaged());
+    }
+    let term = KeyTerm(u32::from_be_bytes(*term));
+    let cipher = keyring.cipher(term).ok_or(BarrierError::UnknownTerm(term))?;
+    cipher.decrypt(&context(term, key), sealed).map_err(|_| damaged())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::entropy::SeededEntropy;
+    use crate::types::Timestamp;
+
+    #[test]
+    fn a_value_opens_only_where_it_was_put() {
+        let entropy = SeededEntropy::new(9);
+        let mut keyring = Keyring::first(&entropy, Timestamp(0));
+        let key = Key::shared("mount/a");
+        let old = encrypt_value(&keyring, &entropy, &key, b"v");
+        keyring = keyring.rotated(&entropy, Timestamp(1));
+        let new = encrypt_value(&keyring, &entropy, &key, b"v");
+        assert_eq!(decrypt_value(&keyring, &key, &old).unwrap().expose(), b"v");
+        assert_eq!(decrypt_value(&keyring, &key, &new).unwrap().expose(), b"v");
+        assert!(decrypt_value(&keyring, &Key::shared("mount/b"), &new).is_err());
+        assert!(decrypt_value(&keyring, &Key::local("mount/a"), &new).is_err());
+        let mut other_term = new.to_vec();
+        other_term[4] = 1;
+        assert!(decrypt_value(&keyring, &key, &other_term).is_err());
+        for cut in 0..new.len() {
+            assert!(decrypt_value(&keyring, &key, &new[..cut]).is_err());
+        }
+    }
+}

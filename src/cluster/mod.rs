@@ -1,0 +1,1 @@
+//! Between nodes and clusters: gRPC over mutual TLS.

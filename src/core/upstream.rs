@@ -1,0 +1,116 @@
+//! Seams to other nodes: a standby hands requests to its active node, a performance secondary's active node to the primary's.
+//!
+//! `cluster` implements [`Upstream`] over gRPC; `http` implements [`Serve`], which `cluster` calls on the active node.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use crate::engine::Operation;
+use crate::types::Position;
+
+/// A client's request as its first node received it: handed on unread by a standby.
+#[derive(Clone, Debug, Default)]
+pub struct RawRequest {
+    /// HTTP method.
+    pub method: String,
+    /// Path and query.
+    pub uri: String,
+    /// Names in lower case, values as sent.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The body, bounded by the first node.
+    pub body: Bytes,
+    /// The client's address, as the first node saw it.
+    pub remote: String,
+}
+
+/// The active node's answer, given to the client unchanged.
+#[derive(Clone, Debug, Default)]
+pub struct RawResponse {
+    /// HTTP status.
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Serves a whole request: what the HTTP listener does with one, for requests that came over the cluster's port.
+#[async_trait]
+pub trait Serve: Send + Sync + 'static {
+    /// Answers; errors are answers too.
+    async fn serve(&self, request: RawRequest) -> RawResponse;
+}
+
+/// A shared write that a secondary asks the primary to run: the request and who is calling. The primary authorizes it again.
+#[derive(Clone, PartialEq)]
+pub struct PrimaryCall {
+    /// The request's id, the same in both audit logs.
+    pub request_id: String,
+    /// What is wanted.
+    pub operation: Operation,
+    /// The whole path.
+    pub path: String,
+    /// The fields of the request.
+    pub data: Map<String, Value>,
+    /// Who is calling: names of policies.
+    pub policies: Vec<String>,
+    /// Who is calling, for the audit log.
+    pub display_name: String,
+    /// Who is calling: the identity entity, or empty.
+    pub entity_id: String,
+    /// Who is calling: the token's accessor on the secondary, for the audit log.
+    pub accessor: String,
+    /// The client's address.
+    pub remote: String,
+}
+
+impl std::fmt::Debug for PrimaryCall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PrimaryCall({} {} {})", self.request_id, self.operation.name(), self.path)
+    }
+}
+
+/// The primary's answer.
+#[derive(Clone, Debug, Default)]
+pub struct PrimaryReply {
+    /// The HTTP status that the primary would have given; below 400 it was done.
+    pub status: u16,
+    /// The texts of a refusal.
+    pub errors: Vec<String>,
+    /// `data`.
+    pub data: Option<Map<String, Value>>,
+    /// What the client should know.
+    pub warnings: Vec<String>,
+    /// Where the primary's shared history stood after the write.
+    pub position: Position,
+}
+
+/// Why a request was not handed on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ForwardError {
+    /// Nobody to hand it to.
+    #[error("local node not active but active cluster node not found")]
+    NoActive,
+    /// It did not arrive: nothing happened.
+    #[error("the active node cannot be reached: {0}")]
+    Unreachable(String),
+    /// The connection broke or time ran out after it was sent: it may have been done.
+    #[error("the outcome of the request is not known: {0}")]
+    Unknown(String),
+}
+
+/// Hands requests on.
+#[async_trait]
+pub trait Upstream: Send + Sync + 'static {
+    /// To this cluster's active node.
+    ///
+    /// # Errors
+    /// See [`ForwardError`].
+    async fn to_active(&self, request: RawRequest) -> Result<RawResponse, ForwardError>;
+    /// To the primary cluster's active node.
+    ///
+    /// # Errors
+    /// See [`ForwardError`].
+    async fn to_primary(&self, call: PrimaryCall) -> Result<PrimaryReply, ForwardError>;
+}

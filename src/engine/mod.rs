@@ -1,0 +1,58 @@
+//! The contract of an engine. Secrets engines and auth methods are the same thing: a table of routes and a `handle`.
+//!
+//! An auth method is an engine that answers [`Body::Login`]; the core turns that into a token. No engine makes a token or a lease.
+//! A handler may run more than once for one request and has no effect but through its `View`.
+//!
+//! Not here: who may call (`core::policy`), where rows lie (`barrier::View` keeps that from engines).
+
+mod error;
+#[cfg(test)]
+pub mod harness;
+mod mount;
+mod reply;
+mod request;
+mod route;
+
+use async_trait::async_trait;
+
+pub use error::EngineError;
+pub use mount::{Kind, Mount, MountClass};
+pub use reply::{Body, Grant, LeaseSpec, Raw, Reply, TokenKind};
+pub use request::{Call, Caller, Connection, Data, FieldError, Operation, Request};
+pub use route::{Access, Captures, Route, Writes, find_route};
+
+use crate::barrier::View;
+use crate::types::Key;
+
+/// A secrets engine or an auth method, opened for one mount.
+#[async_trait]
+pub trait Engine: Send + Sync + 'static {
+    /// What it answers to. The first route that matches path and operation wins.
+    fn routes(&self) -> &'static [Route];
+    /// Whether the thing that `call` names exists: tells `create` from `update` for policies. `None`: the engine does not care,
+    /// and the operation counts as an update.
+    ///
+    /// # Errors
+    /// As [`Engine::handle`].
+    async fn exists(&self, call: &Call<'_>, view: &mut View<'_>) -> Result<Option<bool>, EngineError> {
+        let (_, _) = (call, view);
+        Ok(None)
+    }
+    /// Answers one request. May run more than once; has no effect but through `view`.
+    ///
+    /// # Errors
+    /// What the client did wrong, or what could not be done.
+    async fn handle(&self, call: &Call<'_>, view: &mut View<'_>) -> Result<Reply, EngineError>;
+    /// A lease that this engine gave out ends.
+    ///
+    /// # Errors
+    /// If it could not be revoked; the core tries again.
+    async fn revoke(&self, lease: &LeaseSpec, view: &mut View<'_>) -> Result<(), EngineError> {
+        let (_, _) = (lease, view);
+        Ok(())
+    }
+    /// Another node or cluster changed these keys: drop what was cached from them. Must not block.
+    fn forget(&self, changed: &[Key]) {
+        let _ = changed;
+    }
+}

