@@ -13,7 +13,7 @@ mod upstream;
 pub use context::{Context, Keys, RootKey, Sealed, WriteError};
 pub use response::{AuthInfo, Refused, Response, WrapInfo};
 
-pub use upstream::{ForwardError, PrimaryCall, PrimaryReply, RawRequest, RawResponse, Serve, Upstream};
+pub use upstream::{BootstrapPackage, ForwardError, PrimaryCall, PrimaryReply, RawRequest, RawResponse, Serve, ServeSecondary, Upstream};
 
 use async_trait::async_trait;
 

@@ -114,3 +114,41 @@ pub trait Upstream: Send + Sync + 'static {
     /// See [`ForwardError`].
     async fn to_primary(&self, call: PrimaryCall) -> Result<PrimaryReply, ForwardError>;
 }
+
+/// What a new secondary needs before it can open anything: answered over mutual TLS, to the secondary that activation named.
+#[derive(Clone)]
+pub struct BootstrapPackage {
+    /// The replication set.
+    pub set: crate::types::SetId,
+    /// The primary's generation.
+    pub generation: crate::types::Generation,
+    /// The root key itself, for the secondary's active node.
+    pub root_key: crate::types::Secret<Vec<u8>>,
+    /// The raw rows `seal-config`, `root-key` and `keyring`, as they lie on the primary.
+    pub raw_rows: Vec<(String, Bytes)>,
+    /// `host:port` of each node's cluster listener.
+    pub cluster_addrs: Vec<String>,
+    /// In dev mode, the root token, so that one `VAULT_TOKEN` works on both.
+    pub dev_root_token: Option<crate::types::Secret<String>>,
+}
+
+impl std::fmt::Debug for BootstrapPackage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "BootstrapPackage({})", self.set)
+    }
+}
+
+/// What a primary answers its secondaries over the cluster's port. `core` implements it, `cluster` calls it.
+#[async_trait]
+pub trait ServeSecondary: Send + Sync + 'static {
+    /// Whether this node is active and its cluster a primary that admits the secondary: known, and not revoked.
+    /// `certificate` is the SHA-256 of the client certificate in hexadecimal.
+    fn admits(&self, secondary_id: &str, certificate: &str) -> bool;
+    /// Runs a shared write for a secondary, after authorizing it again under this cluster's own policies.
+    async fn serve_call(&self, secondary_id: &str, call: PrimaryCall) -> PrimaryReply;
+    /// What a new secondary needs.
+    ///
+    /// # Errors
+    /// With a text for the secondary's operator.
+    async fn bootstrap(&self, secondary_id: &str) -> Result<BootstrapPackage, String>;
+}
