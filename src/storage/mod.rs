@@ -19,7 +19,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use error::StorageError;
-// pub use mem::MemStore;
+pub use mem::MemStore;
 // pub use rocks::{RocksOptions, RocksStore};
 
 use crate::machine::{Applied, PageId, PageSum, Positions, Role, Stored, View};
