@@ -4,12 +4,15 @@
 //! The layers above see [`Consensus`]; the layer that owns the network gives a [`transport::Transport`].
 //! Not here: what entries mean (`machine`), keys (`barrier`), gRPC (`cluster`).
 
+mod service;
 pub mod transport;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
+
+pub use service::{Options, Raft, StartError, install_panic_abort, start};
 
 use crate::machine::{Applied, Command, Outcome};
 use crate::types::{Index, NodeId, Term};
