@@ -3,6 +3,7 @@
 //! Not here: what a key is for (`barrier`, `core::seal`), I/O, policy.
 
 pub mod aead;
+pub mod cert;
 pub mod entropy;
 pub mod kdf;
 pub mod mac;
