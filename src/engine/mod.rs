@@ -21,7 +21,7 @@ pub use reply::{Body, Grant, LeaseSpec, Raw, Reply, TokenKind};
 pub use request::{Call, Caller, Connection, Data, FieldError, Operation, Request};
 pub use route::{Access, Captures, Route, Writes, find_route};
 
-use crate::barrier::View;
+pub use crate::barrier::{BarrierError, Page, View};
 use crate::types::Key;
 
 /// A secrets engine or an auth method, opened for one mount.

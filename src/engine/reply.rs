@@ -14,6 +14,8 @@ pub struct Reply {
     pub body: Body,
     /// What the client should know.
     pub warnings: Vec<String>,
+    /// How long the data may be used before it is read again: shown as `lease_duration`, though there is no lease. Zero for none.
+    pub refresh: Ttl,
 }
 
 /// What was asked for. `Debug` shows no values.
@@ -159,6 +161,6 @@ impl Reply {
 
 impl From<Body> for Reply {
     fn from(body: Body) -> Self {
-        Self { body, warnings: Vec::new() }
+        Self { body, ..Self::default() }
     }
 }
