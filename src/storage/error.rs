@@ -25,3 +25,14 @@ pub enum StorageError {
     #[error("stored bytes are not what was written: {0}")]
     Corrupt(&'static str),
 }
+
+impl StorageError {
+    /// Names what RocksDB was asked to do: for `map_err`.
+    pub(super) fn rocks(action: &'static str) -> impl FnOnce(rocksdb::Error) -> Self {
+        move |source| Self::Rocks { action, source }
+    }
+    /// Names what the file system was asked to do: for `map_err`.
+    pub(super) fn io(action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { action, source }
+    }
+}

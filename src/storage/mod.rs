@@ -20,7 +20,7 @@ use bytes::Bytes;
 
 pub use error::StorageError;
 pub use mem::MemStore;
-// pub use rocks::{RocksOptions, RocksStore};
+pub use rocks::{RocksOptions, RocksStore};
 
 use crate::machine::{Applied, PageId, PageSum, Positions, Role, Stored, View};
 use crate::types::{Key, Position, Prefix, Scope, WalIndex};

@@ -1,0 +1,133 @@
+//! What entries changed, as one atomic write and the moment after it.
+
+use std::sync::Arc;
+
+use rocksdb::WriteBatch;
+
+use super::families::{END, Family, index_key, meta_key, page_key, position_out, record_out, row_out, wal_key};
+use super::moment::{Moment, POSITIONS, Pages, RECORDS_AFTER, RECORDS_BYTES, ROLE, positions_out};
+use crate::machine::{Applied, Outcome, PageSum, encode_role, page_of};
+use crate::storage::{Meta, RecordsKept};
+use crate::types::{Position, Revision, Scope};
+
+/// Gathers the writes of entries on top of a moment.
+pub(super) struct Gathered {
+    batch: WriteBatch,
+    next: Moment,
+}
+
+impl Gathered {
+    /// Nothing gathered yet on top of `now`.
+    pub(super) fn on(now: &Moment) -> Self {
+        Self { batch: WriteBatch::default(), next: now.clone() }
+    }
+
+    /// The write, and the moment that it leads to.
+    pub(super) fn finish(mut self) -> (WriteBatch, Moment) {
+        self.put(Family::Meta, POSITIONS, positions_out(&self.next.positions));
+        self.put(Family::Meta, RECORDS_BYTES, self.next.kept.bytes.to_be_bytes());
+        (self.batch, self.next)
+    }
+
+    /// One entry.
+    pub(super) fn add(&mut self, applied: &Applied) {
+        if !matches!(applied.outcome, Outcome::Committed(_)) {
+            return;
+        }
+        if applied.wipe {
+            self.wipe();
+        }
+        for row in &applied.rows {
+            self.row(row.key.scope, &row.key.path, row.value.as_deref(), Revision(applied.at.0));
+        }
+        for ((scope, page), sum) in &applied.pages {
+            let key = page_key(*scope, *page);
+            if *sum == PageSum::default() {
+                self.delete(Family::Tree, key);
+            } else {
+                self.put(Family::Tree, key, sum.0);
+            }
+            self.next.set_page(*scope, *page, *sum);
+        }
+        if applied.forget_records {
+            self.forget_records(applied.positions.performance);
+        }
+        for (wal, record) in &applied.records {
+            self.next.records_upto = Position { wal: *wal, history: self.next.records_upto.history.then(record) };
+            self.put(Family::Wal, wal_key(*wal), record_out(self.next.records_upto.history, record));
+            let kept = &mut self.next.kept;
+            let first = if kept.last.0 == 0 { *wal } else { kept.first };
+            *kept = RecordsKept { first, last: *wal, bytes: kept.bytes + record.len() as u64 };
+        }
+        self.next.positions = applied.positions;
+        if let Some(role) = &applied.role {
+            self.put(Family::Meta, ROLE, encode_role(role));
+            self.next.role = role.clone();
+        }
+    }
+
+    /// Bytes of the layer above.
+    pub(super) fn meta(&mut self, meta: &Meta) {
+        for (name, bytes) in meta {
+            self.put(Family::Meta, meta_key(name), bytes);
+        }
+    }
+
+    /// Removes records: those up to and with `upto`, of `bytes` bytes together.
+    pub(super) fn trim(&mut self, upto: Position, bytes: u64) {
+        let kept = &mut self.next.kept;
+        let from = wal_key(kept.first);
+        *kept = if upto.wal >= kept.last {
+            RecordsKept::default()
+        } else {
+            RecordsKept { first: upto.wal.next(), bytes: kept.bytes.saturating_sub(bytes), ..*kept }
+        };
+        self.delete_range(Family::Wal, from, wal_key(upto.wal.next()));
+        self.put(Family::Meta, RECORDS_AFTER, position_out(upto));
+        self.next.records_after = upto;
+    }
+
+    fn wipe(&mut self) {
+        for family in [Family::Shared, Family::Local, Family::Tree, Family::PageIndex] {
+            self.delete_range(family, [], END);
+        }
+        self.next.shared_pages = Arc::new(Pages::empty());
+        self.next.local_pages = Arc::new(Pages::empty());
+    }
+
+    fn forget_records(&mut self, after: Position) {
+        self.delete_range(Family::Wal, [], END);
+        self.put(Family::Meta, RECORDS_AFTER, position_out(after));
+        self.next.kept = RecordsKept::default();
+        self.next.records_after = after;
+        self.next.records_upto = after;
+    }
+
+    fn row(&mut self, scope: Scope, path: &str, value: Option<&[u8]>, at: Revision) {
+        let index = (scope != Scope::Node).then(|| index_key(scope, page_of(path), path));
+        match value {
+            Some(value) => {
+                self.put(Family::of(scope), path, row_out(at, value));
+                if let Some(index) = index {
+                    self.put(Family::PageIndex, index, []);
+                }
+            }
+            None => {
+                self.delete(Family::of(scope), path);
+                if let Some(index) = index {
+                    self.delete(Family::PageIndex, index);
+                }
+            }
+        }
+    }
+
+    fn put(&mut self, family: Family, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        self.batch.put_cf(family.handle(&self.next.database.db), key, value);
+    }
+    fn delete(&mut self, family: Family, key: impl AsRef<[u8]>) {
+        self.batch.delete_cf(family.handle(&self.next.database.db), key);
+    }
+    fn delete_range(&mut self, family: Family, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) {
+        self.batch.delete_range_cf(family.handle(&self.next.database.db), from.as_ref(), to.as_ref());
+    }
+}
