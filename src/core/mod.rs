@@ -12,6 +12,7 @@ mod options;
 mod response;
 mod upstream;
 
+pub use crate::raft::CommitError;
 pub use context::{Context, Keys, RootKey, Sealed, WriteError};
 pub use mounts::{MountConfig, MountRow, Mounted, Opened, SystemTtls};
 pub use options::Options;
