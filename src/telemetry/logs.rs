@@ -1,0 +1,116 @@
+//! Log lines: a level that can be changed while running, plain text or JSON, to standard output or a file.
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, filter, fmt as lines, reload};
+
+/// How much is logged, in the words that operators use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level(LevelFilter);
+
+impl Level {
+    /// Reads `trace`, `debug`, `info` (`notice`), `warn` (`warning`), `error` (`err`), `off`.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(Self(match text.trim().to_ascii_lowercase().as_str() {
+            "trace" => LevelFilter::TRACE,
+            "debug" => LevelFilter::DEBUG,
+            "info" | "notice" | "" => LevelFilter::INFO,
+            "warn" | "warning" => LevelFilter::WARN,
+            "error" | "err" => LevelFilter::ERROR,
+            "off" => LevelFilter::OFF,
+            _ => return None,
+        }))
+    }
+
+    /// Ours at this level; libraries one level quieter, or a server at `debug` would drown.
+    fn targets(self) -> filter::Targets {
+        let libraries = match self.0 {
+            LevelFilter::TRACE => LevelFilter::DEBUG,
+            LevelFilter::DEBUG => LevelFilter::INFO,
+            LevelFilter::INFO => LevelFilter::WARN,
+            level => level,
+        };
+        // openraft reports every lost heartbeat as an error; `raft` says what matters itself.
+        filter::Targets::new().with_default(libraries).with_target("openraft", LevelFilter::ERROR.min(libraries)).with_target("coffer", self.0)
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Where and how log lines go.
+#[derive(Clone, Debug)]
+pub struct LogOptions {
+    /// How much.
+    pub level: Level,
+    /// One JSON object a line.
+    pub is_json: bool,
+    /// Here instead of standard output.
+    pub file: Option<PathBuf>,
+}
+
+/// Why logging could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum LogsError {
+    /// The log file cannot be written.
+    #[error("cannot open the log file {0}: {1}")]
+    File(PathBuf, std::io::Error),
+    /// The process logs already.
+    #[error("the process logs already")]
+    Twice,
+}
+
+/// The running log.
+#[derive(Clone, Debug)]
+pub struct Logs {
+    filter: reload::Handle<filter::Targets, Registry>,
+}
+
+impl Logs {
+    /// Starts logging.
+    ///
+    /// # Errors
+    /// See [`LogsError`].
+    pub fn start(options: &LogOptions) -> Result<Self, LogsError> {
+        let (filter, handle) = reload::Layer::new(options.level.targets());
+        let plain: Box<dyn Layer<_> + Send + Sync> = match (&options.file, options.is_json) {
+            (None, false) => lines::layer().with_ansi(false).with_writer(std::io::stdout).boxed(),
+            (None, true) => lines::layer().json().with_writer(std::io::stdout).boxed(),
+            (Some(path), is_json) => {
+                let file = OpenOptions::new().create(true).append(true).open(path).map_err(|error| LogsError::File(path.clone(), error))?;
+                let file = Arc::new(file);
+                if is_json { lines::layer().json().with_writer(file).boxed() } else { lines::layer().with_ansi(false).with_writer(file).boxed() }
+            }
+        };
+        tracing_subscriber::registry().with(filter).with(plain).try_init().map_err(|_| LogsError::Twice)?;
+        Ok(Self { filter: handle })
+    }
+
+    /// Logs this much from now on.
+    pub fn set_level(&self, level: Level) {
+        if let Err(error) = self.filter.reload(level.targets()) {
+            tracing::warn!(%error, "the log level could not be changed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_known_by_all_their_names() {
+        for (text, level) in [("warn", Some("warn")), ("WARNING", Some("warn")), ("notice", Some("info")), ("err", Some("error")), ("loud", None)] {
+            assert_eq!(Level::parse(text).map(|level| level.to_string()).as_deref(), level, "{text}");
+        }
+    }
+}
