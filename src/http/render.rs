@@ -83,7 +83,9 @@ fn is_mirrored(path: &str) -> bool {
     let (first, rest) = path.split_once('/').unwrap_or((path, ""));
     match first {
         "audit" | "audit-hash" | "auth" | "mounts" | "policy" => true,
-        "capabilities" | "capabilities-self" | "capabilities-accessor" | "ha-status" | "key-status" | "remount" | "rotate" => rest.is_empty(),
+        "capabilities" | "capabilities-self" | "capabilities-accessor" | "ha-status" | "key-status" | "remount" | "rotate" => {
+            rest.is_empty()
+        }
         "config" => rest == "cors" || rest.starts_with("auditing/request-headers"),
         "rekey" => matches!(rest, "backup" | "recovery-key-backup"),
         "wrapping" => rest == "wrap",
@@ -109,7 +111,8 @@ mod tests {
 
     #[test]
     fn the_envelope_has_its_fields_in_order() {
-        let response = Response { request_id: "r".into(), mount_type: "kv".into(), data: Some(object(json!({"a": 1}))), ..Response::default() };
+        let response =
+            Response { request_id: "r".into(), mount_type: "kv".into(), data: Some(object(json!({"a": 1}))), ..Response::default() };
         check(
             Operation::Read,
             "secret/a",
@@ -155,8 +158,12 @@ mod tests {
             creation_path: "secret/a".into(),
             wrapped_accessor: String::new(),
         };
-        let response = Response { request_id: "r".into(), data: Some(object(json!({"a": 1}))), wrap_info: Some(wrap), ..Response::default() };
+        let response =
+            Response { request_id: "r".into(), data: Some(object(json!({"a": 1}))), wrap_info: Some(wrap), ..Response::default() };
         let text = String::from_utf8(answer(Operation::Read, "secret/a", response).body().to_vec()).unwrap();
-        assert!(text.starts_with(r#"{"request_id":"","#) && text.contains(r#""data":null"#) && text.contains(r#""token":"hvs.w""#), "{text}");
+        assert!(
+            text.starts_with(r#"{"request_id":"","#) && text.contains(r#""data":null"#) && text.contains(r#""token":"hvs.w""#),
+            "{text}"
+        );
     }
 }

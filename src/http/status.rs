@@ -66,7 +66,10 @@ pub fn forward(error: &ForwardError) -> Option<Answer> {
         ForwardError::Unreachable(_) => None,
         ForwardError::Unknown(detail) => {
             tracing::warn!(%detail, "the outcome of a forwarded request is not known");
-            Some(Answer::error(500, "the connection to the active node broke: the outcome of the request is not known, it may or may not have happened"))
+            Some(Answer::error(
+                500,
+                "the connection to the active node broke: the outcome of the request is not known, it may or may not have happened",
+            ))
         }
     }
 }

@@ -90,9 +90,7 @@ pub(super) fn row_out(revision: Revision, ciphertext: &[u8]) -> Vec<u8> {
 pub(super) fn row_in(row: Vec<u8>) -> Result<Stored, StorageError> {
     let row = Bytes::from(row);
     match row.split_first_chunk::<9>() {
-        Some(([ROW_VERSION, revision @ ..], _)) => {
-            Ok(Stored { revision: Revision(u64::from_be_bytes(*revision)), value: row.slice(9..) })
-        }
+        Some(([ROW_VERSION, revision @ ..], _)) => Ok(Stored { revision: Revision(u64::from_be_bytes(*revision)), value: row.slice(9..) }),
         _ => Err(StorageError::Corrupt("a row")),
     }
 }
@@ -161,10 +159,7 @@ pub(super) fn position_out(position: Position) -> [u8; 40] {
 pub(super) fn position_in(bytes: &[u8]) -> Result<Position, StorageError> {
     let bytes: &[u8; 40] = bytes.try_into().map_err(|_| StorageError::Corrupt("a position"))?;
     let (wal, history) = bytes.split_at(8);
-    Ok(Position {
-        wal: wal_in(wal)?,
-        history: HistoryHash(history.try_into().map_err(|_| StorageError::Corrupt("a position"))?),
-    })
+    Ok(Position { wal: wal_in(wal)?, history: HistoryHash(history.try_into().map_err(|_| StorageError::Corrupt("a position"))?) })
 }
 
 /// The key of bytes of the layer above.

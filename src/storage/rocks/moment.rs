@@ -72,7 +72,16 @@ impl Moment {
         };
         let (kept, records_upto) = ends_of_records(&database, records_after, bytes)?;
         let (shared_pages, local_pages) = load_pages(&database)?;
-        Ok(Self { database, shared_pages: shared_pages.into(), local_pages: local_pages.into(), positions, role, kept, records_after, records_upto })
+        Ok(Self {
+            database,
+            shared_pages: shared_pages.into(),
+            local_pages: local_pages.into(),
+            positions,
+            role,
+            kept,
+            records_after,
+            records_upto,
+        })
     }
 
     /// The tree over `scope`; there is none over a node's own rows.
