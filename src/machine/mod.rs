@@ -11,6 +11,8 @@ mod command;
 mod merkle;
 mod role;
 mod stage;
+#[cfg(test)]
+mod tests;
 mod wal;
 
 pub use apply::{Applied, Outcome, Refusal, RowWrite, Stored, View, apply};
