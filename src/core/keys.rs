@@ -149,3 +149,19 @@ pub fn doomed_mount(scope: Scope, id: &str) -> Key {
 pub fn doomed_mounts(scope: Scope) -> Prefix {
     Prefix::new(scope, "sys/doomed/")
 }
+/// Changes with every change of the mount table in a scope: two changes at one time conflict, so that checks of paths hold.
+pub fn mount_epoch(scope: Scope) -> Key {
+    Key::new(scope, "sys/mount-epoch")
+}
+/// Settings of `sys/config/…`, each one row.
+pub fn config(name: &str) -> Key {
+    Key::shared(format!("sys/config/{name}"))
+}
+/// All settings of `sys/config/…` whose name starts with `name`.
+pub fn configs(name: &str) -> Prefix {
+    Prefix::new(Scope::Shared, format!("sys/config/{name}"))
+}
+/// A move of a mount that was made, for those who ask how it went.
+pub fn remount(scope: Scope, id: &str) -> Key {
+    Key::new(scope, format!("sys/remount/{id}"))
+}

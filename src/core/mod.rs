@@ -10,13 +10,16 @@ pub mod keys;
 mod mounts;
 mod options;
 mod response;
+mod router;
+mod sys;
 mod upstream;
 
 pub use crate::raft::CommitError;
 pub use context::{Context, Keys, RootKey, Sealed, WriteError};
-pub use mounts::{MountConfig, MountRow, Mounted, Opened, SystemTtls};
+pub use mounts::{EndLeases, MountConfig, MountRow, Mounted, Mounts, Opened, SystemTtls, TableError};
 pub use options::Options;
 pub use response::{AuthInfo, Refused, Response, WrapInfo};
+pub use router::{Clash, Router};
 
 pub use upstream::{BootstrapPackage, ForwardError, PrimaryCall, PrimaryReply, RawRequest, RawResponse, Serve, ServeSecondary, Upstream};
 

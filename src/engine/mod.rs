@@ -19,7 +19,7 @@ pub use error::EngineError;
 pub use mount::{Kind, Mount, MountClass};
 pub use reply::{Body, Grant, LeaseSpec, Raw, Reply, TokenKind};
 pub use request::{Call, Caller, Connection, Data, FieldError, Operation, Request};
-pub use route::{Access, Captures, Route, Writes, find_route};
+pub use route::{Access, Captures, NoRoute, Route, Writes, find_route};
 
 pub use crate::barrier::{BarrierError, Page, View};
 use crate::types::Key;

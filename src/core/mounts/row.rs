@@ -1,9 +1,6 @@
-//! The mount table: which engine is mounted where, in memory and as rows.
+//! One mount: its row as stored, and the mount as opened.
 //!
-//! Rows are the truth, one a mount (`keys::mount`); the table follows them. A changed row only marks the table as stale, and the
-//! next request brings it up to date before it is routed, so an answered `enable` is seen by every later request.
-//!
-//! Not here: the API of mounts (`sys::mounts`), which mount a path belongs to (`router`).
+//! Not here: the table of them (`mounts`), how the API shows a row (`sys::mount_view`).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -82,6 +79,15 @@ pub enum Opened {
     System,
     /// By the core's own parts at `auth/token/`.
     Token,
+}
+
+/// A mount that was disabled: its leases are to be revoked and its rows to be deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoomedRow {
+    /// Where it was mounted, with `auth/` and the final slash.
+    pub path: String,
+    /// What it was.
+    pub row: MountRow,
 }
 
 impl fmt::Debug for Mounted {
