@@ -14,7 +14,7 @@ mod router;
 mod sys;
 mod upstream;
 
-pub use crate::raft::CommitError;
+pub use crate::raft::{CommitError, Peer as ActiveNode};
 pub use context::{Context, Keys, RootKey, Sealed, WriteError};
 pub use mounts::{EndLeases, MountConfig, MountRow, Mounted, Mounts, Opened, SystemTtls, TableError};
 pub use options::Options;

@@ -7,9 +7,12 @@ use super::answer::Answer;
 use crate::core::{ForwardError, Refused, WriteError};
 use crate::engine::EngineError;
 
-/// The status and the texts for a refusal.
-pub fn answer(refused: &Refused) -> Answer {
-    let (status, errors) = table(refused);
+/// The status and the texts for a refusal. `has_token`: whether the client showed a token at all, which changes the text of a 403.
+pub fn answer(refused: &Refused, has_token: bool) -> Answer {
+    let (status, errors) = match refused {
+        Refused::Denied if !has_token => (403, vec!["permission denied".to_owned()]),
+        _ => table(refused),
+    };
     if status == 500 {
         tracing::error!(error = %chain(refused), "a request failed");
     }

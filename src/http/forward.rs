@@ -1,0 +1,51 @@
+//! What a standby does with a request: hands it to the active node unread, or sends the client there.
+
+use super::answer::Answer;
+use super::{parse, status};
+use crate::core::{ActiveNode, Core, ForwardError, RawRequest, RawResponse};
+
+/// Paths that clients are sent to the active node for, because of their size.
+const REDIRECTED: &[&str] = &["/v1/sys/storage/raft/snapshot", "/v1/sys/storage/raft/snapshot-force"];
+
+/// Hands `raw` on.
+pub async fn hand_on(core: &Core, active: Option<ActiveNode>, raw: RawRequest) -> RawResponse {
+    let Some(active) = active else { return no_active() };
+    let wants_no_forwarding = parse::header(&raw, "x-vault-no-request-forwarding").is_some_and(|value| !value.is_empty());
+    let path = raw.uri.split('?').next().unwrap_or_default();
+    let to = redirect(&active.member.api_addr, &raw.uri);
+    if wants_no_forwarding || REDIRECTED.contains(&path) {
+        return to.into_raw();
+    }
+    match core.upstream().to_active(raw).await {
+        Ok(response) => response,
+        Err(error) => {
+            if let ForwardError::Unreachable(detail) = &error {
+                tracing::warn!(%detail, "the active node cannot be reached: the client is sent there");
+            }
+            status::forward(&error).unwrap_or(to).into_raw()
+        }
+    }
+}
+
+fn no_active() -> RawResponse {
+    status::forward(&ForwardError::NoActive).unwrap_or_else(|| Answer::error(500, ForwardError::NoActive.to_string())).into_raw()
+}
+
+fn redirect(api_addr: &str, uri: &str) -> Answer {
+    if api_addr.is_empty() {
+        return Answer::error(503, "no active Vault instance found");
+    }
+    Answer::empty(307).with_header("location", format!("{}{uri}", api_addr.trim_end_matches('/')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_sent_to_the_same_path_of_the_active_node() {
+        let answer = redirect("https://a:8200/", "/v1/secret/a?list=true");
+        assert_eq!((answer.status, answer.header("location")), (307, Some("https://a:8200/v1/secret/a?list=true")));
+        assert_eq!(redirect("", "/v1/a").status, 503);
+    }
+}

@@ -1,0 +1,139 @@
+//! One request from raw bytes to raw bytes: the same way on the node it came to and on the active node it was handed to.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+
+use super::answer::Answer;
+use super::parse::{self, Head};
+use super::{bare, forward, metrics, render, status};
+use crate::core::{Core, RawRequest, RawResponse, Refused, Serve, Standing};
+use crate::types::RequestId;
+
+/// Settings of the API.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Whether there is a web interface.
+    pub ui: bool,
+    /// Longest a request may take.
+    pub max_request_duration: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { ui: false, max_request_duration: Duration::from_secs(90) }
+    }
+}
+
+/// Where a request came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A client, at one of our listeners.
+    Client {
+        /// Whether `sys/metrics` needs no token there.
+        unauthenticated_metrics: bool,
+    },
+    /// A standby that handed it on: it is never handed on again.
+    Node,
+}
+
+/// The HTTP API of one node. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    core: Arc<Core>,
+    options: Arc<Options>,
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Api")
+    }
+}
+
+impl Api {
+    /// The API in front of `core`.
+    pub fn new(core: Arc<Core>, options: Options) -> Self {
+        Self { core, options: Arc::new(options) }
+    }
+
+    /// Settings.
+    pub(super) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Answers one request. Once begun it is carried through, even if the client goes away meanwhile.
+    pub(super) async fn answer(&self, raw: RawRequest, origin: Origin) -> RawResponse {
+        let started = Instant::now();
+        let api = self.clone();
+        let limit = self.options.max_request_duration;
+        let task = tokio::spawn(async move {
+            match tokio::time::timeout(limit, api.route(raw, origin)).await {
+                Ok(response) => response,
+                Err(_) => Answer::error(500, "the request took too long: its outcome is not known, it may or may not have happened").into_raw(),
+            }
+        });
+        let response = task.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a request was cut short");
+            Answer::error(500, "internal error").into_raw()
+        });
+        metrics::answered(response.status, started.elapsed());
+        response
+    }
+
+    async fn route(&self, raw: RawRequest, origin: Origin) -> RawResponse {
+        if !raw.uri.starts_with("/v1/") {
+            return self.outside(&raw).into_raw();
+        }
+        let head = match parse::head(&raw) {
+            Ok(head) => head,
+            Err(answer) => return answer.into_raw(),
+        };
+        if let Some(answer) = bare::local(&self.core, &head, &raw, origin).await {
+            return answer.into_raw();
+        }
+        match self.core.standing() {
+            Standing::Uninitialized | Standing::Sealed | Standing::Removed => bare::while_sealed(&head).into_raw(),
+            Standing::Standby { .. } if origin == Origin::Node => status::answer(&Refused::NoActive, false).into_raw(),
+            Standing::Standby { active } => forward::hand_on(&self.core, active, raw).await,
+            Standing::Active => match bare::on_active(&self.core, &head, &raw).await {
+                Some(answer) => answer.into_raw(),
+                None => self.serve_here(&head, &raw).await.into_raw(),
+            },
+        }
+    }
+
+    async fn serve_here(&self, head: &Head, raw: &RawRequest) -> Answer {
+        let id = RequestId::new(uuid::Uuid::new_v4().to_string());
+        let request = match parse::request(id, head, raw) {
+            Ok(request) => request,
+            Err(answer) => return answer,
+        };
+        let has_token = request.token.is_some();
+        match self.core.serve(request).await {
+            Ok(response) => render::answer(head.operation, head.path.as_str(), response),
+            Err(refused) => status::answer(&refused, has_token),
+        }
+    }
+
+    /// Whatever is not the API.
+    fn outside(&self, raw: &RawRequest) -> Answer {
+        let path = raw.uri.split('?').next().unwrap_or_default();
+        match path {
+            "/" if self.options.ui => Answer::empty(307).with_header("location", "/ui/".to_owned()),
+            "/robots.txt" => Answer::bytes(200, "text/plain", "User-agent: *\nDisallow: /\n"),
+            _ if self.options.ui && (path == "/ui" || path.starts_with("/ui/")) => {
+                Answer::bytes(404, "text/plain; charset=utf-8", "This build has no web interface.\n")
+            }
+            _ => Answer::errors(404, Vec::new()),
+        }
+    }
+}
+
+#[async_trait]
+impl Serve for Api {
+    async fn serve(&self, request: RawRequest) -> RawResponse {
+        self.answer(request, Origin::Node).await
+    }
+}
