@@ -1,0 +1,34 @@
+# Coffer's commands. `make demo` and `make test` need a Rust toolchain and a C/C++ compiler; the rest they install or name.
+
+# Outside the checkout, so that RocksDB is compiled once, however many checkouts there are.
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/coffer/target
+export CARGO_INCREMENTAL ?= 1
+ARGS ?=
+
+.PHONY: help demo test check bench fmt setup stop
+
+help: ## What can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: setup ## Two clusters of three nodes, one replicating to the other, and a walk through the guide (ARGS=--once stops them)
+	@deploy/demo.sh $(ARGS)
+
+stop: ## Stop the clusters that `make demo` left running
+	@deploy/demo.sh --stop
+
+test: setup ## All tests
+	@cargo build --quiet
+	cargo test $(ARGS)
+
+check: setup ## Format, lints, docs, licences and advisories, house rules
+	cargo fmt --check
+	cargo clippy --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --quiet
+	@deploy/licences.sh
+	cargo test --quiet --test tidy
+
+fmt: ## Rewrite the code in the house's format
+	cargo fmt
+
+setup:
+	@deploy/setup.sh

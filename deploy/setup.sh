@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Installs what building needs, or says what is missing. Quick when all is there.
+set -euo pipefail
+
+command -v cargo >/dev/null || { echo "setup: no Rust toolchain found; install one from https://rustup.rs and run this again" >&2; exit 1; }
+
+missing=()
+command -v cc >/dev/null && command -v c++ >/dev/null || missing+=(build-essential)
+# RocksDB's bindings are generated with libclang.
+if ! ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/x86_64-linux-gnu/libclang*.so* /usr/lib/aarch64-linux-gnu/libclang*.so* \
+        "${LIBCLANG_PATH:-/nonexistent}"/libclang*.so* >/dev/null 2>&1; then
+  missing+=(libclang-dev)
+fi
+command -v curl >/dev/null || missing+=(curl)
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+  echo "setup: installing ${missing[*]}"
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}" >/dev/null
+else
+  echo "setup: missing ${missing[*]}; on Debian: sudo apt-get install ${missing[*]}" >&2
+  exit 1
+fi

@@ -1,0 +1,156 @@
+//! House rules as tests: layers point down, files have headers and a size, nothing is left over.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Folder → the crate modules it may name. `docs/architecture.md` shows this table; [`the_documented_layers_are_these`] holds it.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("types", &[]),
+    ("crypto", &["types"]),
+    ("machine", &["types"]),
+    ("telemetry", &["types"]),
+    ("storage", &["types", "machine", "telemetry"]),
+    ("barrier", &["types", "crypto", "machine", "storage", "telemetry"]),
+    ("raft", &["types", "machine", "storage", "telemetry"]),
+    ("engine", &["types", "crypto", "barrier"]),
+    ("engines", &["engine", "types", "crypto", "telemetry"]),
+    ("auth", &["engine", "types", "crypto", "telemetry"]),
+    ("audit", &["engine", "types", "crypto", "telemetry"]),
+    ("replication", &["types", "machine", "storage", "raft", "telemetry"]),
+    ("core", &["types", "crypto", "machine", "storage", "barrier", "raft", "engine", "audit", "telemetry"]),
+    ("http", &["types", "engine", "core", "telemetry"]),
+    ("cluster", &["types", "crypto", "machine", "raft", "replication", "engine", "core", "telemetry"]),
+    ("cli", &["types"]),
+];
+
+/// Files that may be longer than [`LINES_MAX`], and why.
+const LONG: &[(&str, &str)] = &[];
+const LINES_MAX: usize = 800;
+
+struct Source {
+    path: PathBuf,
+    text: String,
+}
+
+impl Source {
+    fn folder(&self) -> Option<&str> {
+        let mut parts = self.path.components().map(|part| part.as_os_str().to_str().unwrap_or_default());
+        (parts.next() == Some("src")).then(|| parts.next().unwrap_or_default())
+    }
+    /// Tests may reach across: what stands before the test module counts, and no file that is compiled for tests only.
+    fn code(&self) -> &str {
+        let name = self.path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+        let is_for_tests =
+            ["tests", "testing", "contract", "harness"].contains(&name) || self.path.components().any(|part| part.as_os_str() == "tests");
+        if is_for_tests { "" } else { self.text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default() }
+    }
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+}
+
+fn sources(root: &str) -> Vec<Source> {
+    fn walk(folder: &Path, found: &mut Vec<Source>) {
+        for entry in fs::read_dir(folder).expect("the folder can be read") {
+            let path = entry.expect("its entries too").path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("source files are text");
+                found.push(Source { path, text });
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(Path::new(root), &mut found);
+    found
+}
+
+#[test]
+fn imports_point_down() {
+    let mut wrong = Vec::new();
+    for file in sources("src") {
+        let Some(folder) = file.folder() else { continue };
+        let Some((_, allowed)) = LAYERS.iter().find(|(name, _)| *name == folder) else { continue };
+        for (number, line) in file.code().lines().enumerate() {
+            if line.trim_start().starts_with("//") {
+                continue;
+            }
+            for mention in line.split("crate::").skip(1) {
+                let module: String = mention.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let is_layer = LAYERS.iter().any(|(name, _)| *name == module) || module == "server";
+                if is_layer && module != folder && !allowed.contains(&module.as_str()) {
+                    wrong.push(format!("{}:{}: `{folder}` may not use `{module}`", file.name(), number + 1));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    let wrong: Vec<String> =
+        sources("src").iter().chain(&sources("tests")).filter(|file| !file.text.starts_with("//!")).map(Source::name).collect();
+    assert!(wrong.is_empty(), "files without a `//!` header:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_hold_one_concept() {
+    let mut wrong = Vec::new();
+    for file in sources("src") {
+        let lines = file.text.lines().count();
+        if lines > LINES_MAX && !LONG.iter().any(|(path, _)| Path::new(path) == file.path) {
+            wrong.push(format!("{}: {lines} lines", file.name()));
+        }
+    }
+    assert!(wrong.is_empty(), "longer than {LINES_MAX} lines without a reason in LONG:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn nothing_is_left_over() {
+    const BANNED: &[(&str, &str)] = &[
+        ("todo!(", "unfinished code"),
+        ("unimplemented!(", "unfinished code"),
+        ("dbg!(", "a leftover of debugging"),
+        ("#[ignore", "a test that does not run"),
+    ];
+    let mut wrong = Vec::new();
+    for file in sources("src").iter().chain(&sources("tests")) {
+        if file.path.ends_with("tidy.rs") {
+            continue;
+        }
+        for (number, line) in file.text.lines().enumerate() {
+            for (text, why) in BANNED {
+                if line.contains(text) {
+                    wrong.push(format!("{}:{}: {text} {why}", file.name(), number + 1));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_documented_layers_are_these() {
+    let page = fs::read_to_string("docs/architecture.md").expect("docs/architecture.md can be read");
+    for (folder, allowed) in LAYERS {
+        let row = if allowed.is_empty() {
+            format!("| `{folder}` | – |")
+        } else {
+            format!("| `{folder}` | {} |", allowed.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" "))
+        };
+        assert!(page.contains(&row), "docs/architecture.md lacks the row\n{row}");
+    }
+}
+
+#[test]
+fn unauthenticated_engine_paths_are_a_fixed_list() {
+    const ANYONE: &[&str] = &["src/auth/userpass/mod.rs", "src/core", "src/engine/route.rs"];
+    let wrong: Vec<String> = sources("src")
+        .iter()
+        .filter(|file| file.code().contains("Access::Anyone") && !ANYONE.iter().any(|known| file.path.starts_with(known)))
+        .map(Source::name)
+        .collect();
+    assert!(wrong.is_empty(), "new unauthenticated paths in:\n{}", wrong.join("\n"));
+}
