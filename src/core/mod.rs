@@ -21,7 +21,10 @@ pub use options::Options;
 pub use response::{AuthInfo, Refused, Response, WrapInfo};
 pub use router::{Clash, Router};
 
-pub use upstream::{BootstrapPackage, ForwardError, PrimaryCall, PrimaryReply, RawRequest, RawResponse, Serve, ServeSecondary, Upstream};
+pub use upstream::{
+    BootstrapPackage, FORWARDED_HEADER, ForwardError, PrimaryCall, PrimaryContact, PrimaryReply, RawRequest, RawResponse, Serve, ServeNode,
+    ServeSecondary, Upstream,
+};
 
 use std::fmt;
 use std::sync::Arc;

@@ -6,8 +6,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use crate::crypto::cert::Identity;
 use crate::engine::Operation;
 use crate::types::Position;
+
+/// Put on a request that one node handed to another: it is never handed on again. A client that sends it harms only its own request.
+pub const FORWARDED_HEADER: &str = "x-coffer-forwarded";
 
 /// A client's request as its first node received it: handed on unread by a standby.
 #[derive(Clone, Debug, Default)]
@@ -151,4 +155,31 @@ pub trait ServeSecondary: Send + Sync + 'static {
     /// # Errors
     /// With a text for the secondary's operator.
     async fn bootstrap(&self, secondary_id: &str) -> Result<BootstrapPackage, String>;
+}
+
+/// How a secondary reaches its primary: from the activation bundle; the addresses follow the primary's heartbeats.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PrimaryContact {
+    /// `host:port` of each known node's cluster listener.
+    pub cluster_addrs: Vec<String>,
+    /// What the primary issued to this secondary; its authority is the primary's.
+    pub identity: Identity,
+}
+
+/// What a node answers the nodes of its own cluster, and what keeps its own certificate fresh. `core` implements it, `cluster` calls it.
+#[async_trait]
+pub trait ServeNode: Send + Sync + 'static {
+    /// Whether this node is the active one: unsealed, leading, and ready to serve.
+    fn is_active(&self) -> bool;
+    /// Issues a new identity to the node called `name`, under the cluster's authority. Works on any unsealed node, so that a
+    /// cluster whose certificates all expired while it was off recovers by being unsealed.
+    ///
+    /// # Errors
+    /// With a text for the log; if this node is sealed, or has no authority yet.
+    async fn issue(&self, name: &str) -> Result<Identity, String>;
+    /// Keeps this node's own renewed identity and announces it.
+    ///
+    /// # Errors
+    /// With a text for the log, if it cannot be stored.
+    async fn keep(&self, identity: Identity) -> Result<(), String>;
 }

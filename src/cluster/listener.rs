@@ -1,0 +1,206 @@
+//! The cluster's port: accepts, demands a certificate of this cluster, and serves each class of peer its own services.
+//!
+//! What is refused is counted and logged, and told nothing. Handshakes have a time limit and a bounded number, so strangers cannot
+//! hold the port; a connection ends with its peer's certificate.
+//! Not here: the services themselves.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::service::Routes;
+use tower::ServiceExt;
+
+use super::connection::{CONNECTION_WINDOW_BYTES, FRAME_BYTES, KEEP_ALIVE, STREAM_WINDOW_BYTES};
+use super::forward_service::{forward_service, renewal_service};
+use super::link_service::replication_service;
+use super::raft_service::raft_service;
+use super::{Services, metrics, tls};
+use crate::crypto::cert::{Described, Identity, Peer};
+use crate::raft::RaftStatus;
+use crate::types::Clock;
+
+/// How long a handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Most connections whose handshake is not done.
+const HALF_OPEN_MAX: usize = 128;
+/// Most connections of peers, all together: a cluster of a dozen nodes and all secondaries need less.
+const CONNECTIONS_MAX: usize = 1024;
+/// Most requests at one time on one connection.
+const STREAMS_MAX: u32 = 1024;
+/// How long a closing connection's requests may still run.
+pub(super) const GRACE: Duration = Duration::from_secs(2);
+
+/// The port and what it needs.
+pub(super) struct Port {
+    pub listener: TcpListener,
+    pub identity: watch::Receiver<Option<Identity>>,
+    pub status: watch::Receiver<RaftStatus>,
+    pub clock: Arc<dyn Clock>,
+    pub services: Services,
+    pub stop: CancellationToken,
+    pub tasks: TaskTracker,
+}
+
+/// Who is at the other end: in the extensions of every request.
+#[derive(Clone, Debug)]
+pub(super) struct Caller(pub Arc<Described>);
+
+/// What a connection needs of the port.
+struct Shared {
+    node_routes: Routes,
+    secondary_routes: Routes,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+    open: Arc<Semaphore>,
+}
+
+impl Port {
+    pub async fn run(self) {
+        let shared = Arc::new(Shared {
+            node_routes: Routes::new(raft_service(&self.services))
+                .add_service(forward_service(&self.services))
+                .add_service(renewal_service(&self.services, self.status.clone())),
+            secondary_routes: Routes::new(replication_service(&self.services, self.status.clone(), self.stop.clone(), self.tasks.clone())),
+            clock: self.clock,
+            stop: self.stop.clone(),
+            open: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+        });
+        let half_open = Arc::new(Semaphore::new(HALF_OPEN_MAX));
+        let mut configured: Option<(Identity, Arc<ServerConfig>)> = None;
+        loop {
+            let accepted = tokio::select! {
+                () = self.stop.cancelled() => return,
+                accepted = self.listener.accept() => accepted,
+            };
+            let (tcp, remote) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Usually out of file descriptors: accepting at once again would only burn the processor.
+                    tracing::warn!(%error, "cannot accept on the cluster's port");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let Some(config) = current_config(&self.identity, &mut configured) else {
+                refuse(remote, "this node has no identity");
+                continue;
+            };
+            let Ok(permit) = half_open.clone().try_acquire_owned() else {
+                refuse(remote, "too many handshakes");
+                continue;
+            };
+            self.tasks.spawn(serve(shared.clone(), tcp, remote, config, permit));
+        }
+    }
+}
+
+/// The TLS configuration of the identity as it is now; made anew when it changed.
+fn current_config(
+    identity: &watch::Receiver<Option<Identity>>,
+    configured: &mut Option<(Identity, Arc<ServerConfig>)>,
+) -> Option<Arc<ServerConfig>> {
+    let now = identity.borrow();
+    let now = now.as_ref()?;
+    if let Some((of, config)) = configured
+        && of == now
+    {
+        return Some(config.clone());
+    }
+    match tls::server_config(now) {
+        Ok(config) => {
+            *configured = Some((now.clone(), config.clone()));
+            Some(config)
+        }
+        Err(error) => {
+            tracing::error!(%error, "this node's identity cannot be used");
+            None
+        }
+    }
+}
+
+async fn serve(shared: Arc<Shared>, tcp: TcpStream, remote: SocketAddr, config: Arc<ServerConfig>, half_open: OwnedSemaphorePermit) {
+    let stop = shared.stop.clone();
+    let greeted = tokio::select! {
+        () = stop.cancelled() => return,
+        greeted = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake(tcp, config)) => greeted,
+    };
+    drop(half_open);
+    let (stream, described) = match greeted {
+        Ok(Ok(greeted)) => greeted,
+        Ok(Err(reason)) => return refuse(remote, reason),
+        Err(_) => return refuse(remote, "the handshake took too long"),
+    };
+    let Ok(_open) = shared.open.clone().try_acquire_owned() else {
+        return refuse(remote, "too many connections");
+    };
+    let (class, routes) = match &described.peer {
+        Peer::Node(_) => ("node", shared.node_routes.clone()),
+        Peer::Secondary(_) => ("secondary", shared.secondary_routes.clone()),
+    };
+    tracing::debug!(%remote, peer = ?described.peer, "cluster connection opened");
+    ::metrics::gauge!(metrics::OPEN, "class" => class).increment(1);
+    converse(&shared, stream, described, routes).await;
+    ::metrics::gauge!(metrics::OPEN, "class" => class).decrement(1);
+}
+
+async fn handshake(tcp: TcpStream, config: Arc<ServerConfig>) -> Result<(TlsStream<TcpStream>, Described), &'static str> {
+    tcp.set_nodelay(true).map_err(|_| "the connection is gone")?;
+    let stream = TlsAcceptor::from(config).accept(tcp).await.map_err(|error| {
+        tracing::debug!(%error, "a handshake on the cluster's port failed");
+        "the handshake failed"
+    })?;
+    let described = tls::peer_of(stream.get_ref().1).ok_or("the certificate names no peer, or the protocol is another")?;
+    Ok((stream, described))
+}
+
+async fn converse(shared: &Shared, stream: TlsStream<TcpStream>, described: Described, routes: Routes) {
+    let expires_in = described.not_after.since(shared.clock.now());
+    let caller = Caller(Arc::new(described));
+    let service = routes.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(caller.clone());
+        request
+    });
+    let service = service.map_err(|never: Infallible| match never {});
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES)
+        .max_concurrent_streams(STREAMS_MAX)
+        .keep_alive_interval(KEEP_ALIVE.0)
+        .keep_alive_timeout(KEEP_ALIVE.1)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        () = shared.stop.cancelled() => None,
+        () = tokio::time::sleep(expires_in) => None,
+    };
+    match ended {
+        Some(Ok(())) => {}
+        Some(Err(error)) => tracing::debug!(%error, "a cluster connection broke"),
+        None => {
+            connection.as_mut().graceful_shutdown();
+            let _ = tokio::time::timeout(GRACE, connection).await;
+        }
+    }
+}
+
+fn refuse(remote: SocketAddr, reason: &'static str) {
+    ::metrics::counter!(metrics::REFUSED, "reason" => reason).increment(1);
+    tracing::warn!(%remote, reason, "refused a connection on the cluster's port");
+}

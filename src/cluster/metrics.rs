@@ -1,0 +1,16 @@
+//! Names of this folder's metrics.
+
+/// Connections that were refused, by `reason`.
+pub const REFUSED: &str = "coffer_cluster_connections_refused_total";
+/// Connections now open, by `class`.
+pub const OPEN: &str = "coffer_cluster_connections_open";
+/// Attempts to reach another node that failed.
+pub const DIALS_FAILED: &str = "coffer_cluster_dials_failed_total";
+/// Requests handed on, by `to` (`active`, `primary`) and `outcome` (`answered`, `unreachable`, `unknown`).
+pub const FORWARDED: &str = "coffer_cluster_forwarded_total";
+/// Bytes of snapshot files, by `direction`.
+pub const SNAPSHOT_BYTES: &str = "coffer_cluster_snapshot_bytes_total";
+/// Links that were cut because the secondary was revoked.
+pub const LINKS_CUT: &str = "coffer_cluster_links_cut_total";
+/// Renewals of this node's certificate, by `outcome`.
+pub const RENEWALS: &str = "coffer_cluster_certificate_renewals_total";

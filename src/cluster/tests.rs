@@ -1,0 +1,1 @@
+//! What the port promises, over real TLS on loopback.
