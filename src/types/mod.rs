@@ -9,6 +9,7 @@ mod path;
 mod position;
 mod secret;
 mod time;
+mod version;
 
 pub use id::{Accessor, ClusterId, MountId, NodeId, RequestId, SetId};
 pub use key::{Key, Prefix, Scope};
@@ -16,3 +17,4 @@ pub use path::{ApiPath, PathError};
 pub use position::{Generation, HistoryHash, Index, Position, Revision, Term, WalIndex};
 pub use secret::Secret;
 pub use time::{Clock, SystemClock, Timestamp, Ttl, TtlError};
+pub use version::{API_VERSION, BUILD_DATE};
