@@ -80,7 +80,7 @@ impl Args {
             };
             let is_on = match inline.as_deref() {
                 None => Ok(true),
-                Some(text) => flag(text).ok_or_else(|| format!("invalid boolean value {text:?} for -{name}")),
+                Some(text) => truth(text).ok_or_else(|| format!("invalid boolean value {text:?} for -{name}")),
             };
             let mut value = || inline.clone().or_else(|| args.next()).ok_or_else(|| format!("flag needs an argument: -{name}"));
             match name {
@@ -113,7 +113,7 @@ impl Args {
 }
 
 /// Reads a boolean flag's value.
-fn flag(text: &str) -> Option<bool> {
+fn truth(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
