@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -52,9 +52,9 @@ pub struct Enabled {
 pub struct AuditTable {
     context: Arc<Context>,
     kinds: &'static [&'static audit::Kind],
-    broker: Broker,
+    /// `None` while this node is not active. A request that began before goes on with the devices that it began with.
+    broker: ArcSwapOption<Broker>,
     enabled: ArcSwap<BTreeMap<String, Enabled>>,
-    is_filled: AtomicBool,
     is_stale: AtomicBool,
     replacing: Mutex<()>,
 }
@@ -65,9 +65,8 @@ impl AuditTable {
         Self {
             context,
             kinds,
-            broker: Broker::new(),
+            broker: ArcSwapOption::empty(),
             enabled: ArcSwap::default(),
-            is_filled: AtomicBool::new(false),
             is_stale: AtomicBool::new(false),
             replacing: Mutex::default(),
         }
@@ -75,7 +74,7 @@ impl AuditTable {
 
     /// Hears of changed rows, from the apply loop. Does not block.
     pub fn note(&self, changed: &[&Key]) {
-        if self.is_filled.load(Ordering::Acquire) && changed.iter().any(|key| key.path.starts_with("sys/audit/")) {
+        if changed.iter().any(|key| key.path.starts_with("sys/audit/")) {
             self.note_all();
         }
     }
@@ -88,12 +87,13 @@ impl AuditTable {
     /// The broker with the devices of every row that was applied before this call.
     ///
     /// # Errors
-    /// While sealed, or if rows cannot be read: then nothing may be done unaudited.
-    pub fn broker(&self) -> Result<&Broker, TableError> {
+    /// While this node is not active, or if rows cannot be read: then nothing may be done unaudited.
+    pub fn broker(&self) -> Result<Arc<Broker>, TableError> {
+        let broker = self.broker.load_full().ok_or(TableError::NotActive)?;
         if self.is_stale.load(Ordering::Acquire) {
-            self.refresh()?;
+            self.refresh(&broker)?;
         }
-        Ok(&self.broker)
+        Ok(broker)
     }
 
     /// All enabled devices, by path with its final slash.
@@ -110,22 +110,24 @@ impl AuditTable {
     /// # Errors
     /// While sealed, or if rows cannot be read.
     pub fn fill(&self) -> Result<(), TableError> {
-        self.is_filled.store(true, Ordering::Release);
-        self.refresh()
+        let broker = Arc::new(Broker::new());
+        self.refresh(&broker)?;
+        self.broker.store(Some(broker));
+        Ok(())
     }
 
     /// Closes all devices when this node is active no longer.
     pub fn empty(&self) {
-        self.is_filled.store(false, Ordering::Release);
+        self.broker.store(None);
         let _replacing = self.replacing.lock().expect("no holder of this lock panics");
-        self.is_stale.store(false, Ordering::Release);
         self.enabled.store(Arc::default());
-        self.broker.clear();
     }
 
     /// Opens all files anew, after they were moved away.
     pub async fn reopen(&self) {
-        self.broker.reopen().await;
+        if let Some(broker) = self.broker.load_full() {
+            broker.reopen().await;
+        }
     }
 
     /// Opens a device as `row` says, to see whether it can be.
@@ -141,21 +143,21 @@ impl AuditTable {
         Ok(Device { hasher: Hasher::new(&salt, options), writer: (kind.open)(&row.options)? })
     }
 
-    fn refresh(&self) -> Result<(), TableError> {
+    fn refresh(&self, broker: &Broker) -> Result<(), TableError> {
         let _replacing = self.replacing.lock().expect("no holder of this lock panics");
         self.is_stale.store(false, Ordering::Release);
         let rows = self.read_rows().inspect_err(|_| self.note_all())?;
         let old = self.enabled.load_full();
         for path in old.keys().filter(|path| !rows.contains_key(*path)) {
             tracing::info!(path, "audit device closed");
-            self.broker.remove(path);
+            broker.remove(path);
         }
         for (path, enabled) in rows.iter().filter(|(path, enabled)| old.get(*path) != Some(enabled)) {
             let device = self.open(&enabled.row).unwrap_or_else(|problem| {
                 tracing::error!(path, %problem, "audit device cannot be opened: it takes no lines");
                 Device { hasher: Hasher::new(&[0; 32], strict()), writer: Arc::new(Unopened(problem)) }
             });
-            self.broker.add(path, device);
+            broker.add(path, device);
         }
         self.enabled.store(Arc::new(rows));
         Ok(())

@@ -5,6 +5,7 @@
 //!
 //! Not here: HTTP statuses (`http`), gRPC (`cluster`), the kinds of engines (handed in by `server`).
 
+mod audit_table;
 mod context;
 pub mod keys;
 mod mounts;
@@ -12,6 +13,8 @@ mod options;
 mod response;
 mod router;
 mod sys;
+#[cfg(test)]
+pub mod testing;
 mod upstream;
 
 pub use crate::raft::{CommitError, Peer as ActiveNode};

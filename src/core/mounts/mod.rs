@@ -38,6 +38,9 @@ pub enum TableError {
     /// This node is sealed.
     #[error(transparent)]
     Sealed(#[from] Sealed),
+    /// This node is not active, or no longer.
+    #[error("this node is not active")]
+    NotActive,
     /// Rows cannot be read.
     #[error("read the mount table")]
     Barrier(#[from] BarrierError),
@@ -112,7 +115,9 @@ impl Mounts {
         if self.is_stale.load(Ordering::Acquire) {
             self.refresh()?;
         }
-        Ok(self.table.load_full())
+        let table = self.table.load_full();
+        // `empty` lowers the flag before it takes the table away: a table that was taken away is never taken for one without mounts.
+        if self.is_filled.load(Ordering::Acquire) { Ok(table) } else { Err(TableError::NotActive) }
     }
 
     /// Hears of changed rows, from the apply loop. Marks the table, and lets engines drop what they cached. Does not block.
@@ -172,6 +177,7 @@ impl Mounts {
         self.note_all();
         self.refresh().map_err(|error| match error {
             TableError::Sealed(sealed) => WriteError::Sealed(sealed),
+            TableError::NotActive => WriteError::Sealed(Sealed),
             TableError::Barrier(error) => WriteError::Barrier(error),
         })
     }
@@ -303,27 +309,31 @@ impl Mounts {
 
     /// Writes the mounts that every cluster has, where they are missing and this cluster may.
     async fn write_defaults(&self) -> Result<(), WriteError> {
-        let role = self.context.store.role();
-        let entropy = self.context.entropy.clone();
-        self.context
-            .write(|txn| {
-                if role.may_write(Scope::Shared) {
-                    let is_first = !txn.exists(&keys::mount(Scope::Shared, SYSTEM.0, SYSTEM.1))?;
-                    for (class, path, kind) in [SYSTEM, TOKEN] {
-                        put_if_missing(txn, entropy.as_ref(), Scope::Shared, class, path, default_row(kind))?;
-                    }
-                    if is_first && self.is_dev && self.kind(MountClass::Secret, "kv").is_some() {
-                        let options = Some(BTreeMap::from([("version".to_owned(), "2".to_owned())]));
-                        let row = MountRow { options, description: "key/value secret storage".to_owned(), ..default_row("kv") };
-                        put_if_missing(txn, entropy.as_ref(), Scope::Shared, MountClass::Secret, "secret", row)?;
-                    }
-                }
-                if role.may_write(Scope::Local) && self.kind(CUBBYHOLE.0, CUBBYHOLE.2).is_some() {
-                    put_if_missing(txn, entropy.as_ref(), Scope::Local, CUBBYHOLE.0, CUBBYHOLE.1, default_row(CUBBYHOLE.2))?;
-                }
-                Ok(())
-            })
-            .await
+        self.context.write(|txn| self.put_defaults(txn)).await
+    }
+
+    /// Adds the mounts that every cluster has to `txn`, where they are missing and this cluster may write them.
+    ///
+    /// # Errors
+    /// If storage cannot be read.
+    pub fn put_defaults(&self, txn: &mut Txn) -> Result<(), EngineError> {
+        let role = txn.reader().role();
+        let entropy = self.context.entropy.as_ref();
+        if role.may_write(Scope::Shared) {
+            let is_first = !txn.exists(&keys::mount(Scope::Shared, SYSTEM.0, SYSTEM.1))?;
+            for (class, path, kind) in [SYSTEM, TOKEN] {
+                put_if_missing(txn, entropy, Scope::Shared, class, path, default_row(kind))?;
+            }
+            if is_first && self.is_dev && self.kind(MountClass::Secret, "kv").is_some() {
+                let options = Some(BTreeMap::from([("version".to_owned(), "2".to_owned())]));
+                let row = MountRow { options, description: "key/value secret storage".to_owned(), ..default_row("kv") };
+                put_if_missing(txn, entropy, Scope::Shared, MountClass::Secret, "secret", row)?;
+            }
+        }
+        if role.may_write(Scope::Local) && self.kind(CUBBYHOLE.0, CUBBYHOLE.2).is_some() {
+            put_if_missing(txn, entropy, Scope::Local, CUBBYHOLE.0, CUBBYHOLE.1, default_row(CUBBYHOLE.2))?;
+        }
+        Ok(())
     }
 }
 

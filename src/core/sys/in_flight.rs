@@ -65,7 +65,8 @@ impl SystemEngine for InFlight {
     }
 
     async fn handle(&self, _: &Call<'_>, _: &mut Txn) -> Result<Reply, EngineError> {
-        let shown = self.flights().iter().map(|(id, flight)| {
+        let flights = self.flights();
+        let shown = flights.iter().map(|(id, flight)| {
             let shown = json!({
                 "start_time": flight.start.rfc3339(),
                 "client_remote_address": flight.remote,

@@ -3,6 +3,9 @@
 //! Areas are tried in order; the first route that matches path and operation answers. Areas of tokens, policies, leases, wrapping
 //! and the seal live beside what they speak of, and replication's in `sys::replication`.
 
+mod audit;
+mod config;
+mod in_flight;
 mod mount_config;
 mod mount_view;
 mod mounts;
@@ -10,6 +13,9 @@ mod remount;
 mod tools;
 mod tune;
 
+pub use audit::AuditDevices;
+pub use config::Config;
+pub use in_flight::InFlight;
 pub use mounts::MountTable;
 pub use remount::Remount;
 pub use tools::Tools;

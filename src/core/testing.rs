@@ -1,0 +1,176 @@
+//! A core in memory, for tests: a log of one node that applies at once, and nobody else.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use super::{Context, ForwardError, Keys, PrimaryCall, PrimaryReply, RawRequest, RawResponse, RootKey, Upstream};
+use crate::barrier::Keyring;
+use crate::crypto::Entropy;
+use crate::crypto::entropy::SeededEntropy;
+use crate::machine::{Command, Outcome, Role, Stage};
+use crate::raft::{CommitError, Consensus, Member, MembershipError, NotFresh, Observer, Peer, RaftStatus};
+use crate::storage::{MemStore, Physical, PhysicalView};
+use crate::types::{Clock, Index, NodeId, Secret, Timestamp};
+
+/// A log of one node: an entry is committed and applied when it is proposed.
+pub struct OneNode {
+    store: Arc<MemStore>,
+    observer: OnceLock<Weak<dyn Observer>>,
+    applying: Mutex<u64>,
+    status: watch::Sender<RaftStatus>,
+    /// The next entry is applied, but its proposer is told that the outcome is not known.
+    pub loses_next_answer: AtomicBool,
+    /// Entries that were proposed.
+    pub proposed: AtomicU64,
+}
+
+impl OneNode {
+    /// A log over `store`.
+    pub fn new(store: Arc<MemStore>) -> Arc<Self> {
+        let me = Peer { id: NodeId(1), member: Member::default(), is_voter: true };
+        let status = RaftStatus { id: NodeId(1), leader: Some(NodeId(1)), is_leader: true, peers: vec![me], ..RaftStatus::default() };
+        Arc::new(Self {
+            store,
+            observer: OnceLock::new(),
+            applying: Mutex::new(0),
+            status: watch::Sender::new(status),
+            loses_next_answer: AtomicBool::new(false),
+            proposed: AtomicU64::new(0),
+        })
+    }
+
+    /// Tells `observer` of every entry from now on; it is not kept alive.
+    pub fn watch(&self, observer: Weak<dyn Observer>) {
+        let _ = self.observer.set(observer);
+    }
+
+    /// Gains or loses leadership.
+    pub fn lead(&self, leads: bool) {
+        self.status.send_modify(|status| {
+            status.is_leader = leads;
+            status.leader = leads.then_some(NodeId(1));
+        });
+    }
+
+    /// Applies `command` as if it came from the log.
+    pub fn apply(&self, command: &Command) -> Outcome {
+        let mut index = self.applying.lock().unwrap();
+        *index += 1;
+        let view = PhysicalView(self.store.as_ref());
+        let mut stage = Stage::new(&view);
+        let outcome = stage.apply(Index(*index), command).unwrap().outcome.clone();
+        let applied = stage.into_applied();
+        self.store.commit(&applied, &Vec::new()).unwrap();
+        if let Some(observer) = self.observer.get().and_then(Weak::upgrade) {
+            applied.iter().for_each(|applied| observer.applied(applied));
+        }
+        outcome
+    }
+}
+
+#[async_trait]
+impl Consensus for OneNode {
+    async fn propose(&self, command: &Command) -> Result<Outcome, CommitError> {
+        // Lets other requests in between, as a real log would.
+        tokio::task::yield_now().await;
+        if !self.status.borrow().is_leader {
+            return Err(CommitError::NotLeader { leader: None });
+        }
+        self.proposed.fetch_add(1, Ordering::Relaxed);
+        let outcome = self.apply(command);
+        if self.loses_next_answer.swap(false, Ordering::Relaxed) { Err(CommitError::Unknown) } else { Ok(outcome) }
+    }
+    async fn read_barrier(&self) -> Result<(), NotFresh> {
+        if self.status.borrow().is_leader { Ok(()) } else { Err(NotFresh) }
+    }
+    fn status(&self) -> watch::Receiver<RaftStatus> {
+        self.status.subscribe()
+    }
+    async fn bootstrap(&self, _: Member) -> Result<(), MembershipError> {
+        Ok(())
+    }
+    async fn add_peer(&self, _: NodeId, _: Member, _: bool) -> Result<(), MembershipError> {
+        Err(MembershipError::Busy("one node".to_owned()))
+    }
+    async fn remove_peer(&self, _: NodeId) -> Result<(), MembershipError> {
+        Err(MembershipError::Unknown)
+    }
+    async fn hand_over(&self) -> Result<(), MembershipError> {
+        Err(MembershipError::Busy("one node".to_owned()))
+    }
+    async fn shutdown(&self) {}
+}
+
+/// A clock that stands until it is moved.
+pub struct HandClock(AtomicU64);
+
+impl HandClock {
+    /// Moves it on.
+    pub fn pass(&self, secs: u64) {
+        self.0.fetch_add(secs * 1000, Ordering::Relaxed);
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// Other nodes: there are none, unless a test says what they answer.
+#[derive(Default)]
+pub struct FakeUpstream {
+    /// What the primary answers.
+    pub primary: Mutex<Option<PrimaryReply>>,
+    /// What the primary was asked.
+    pub asked: Mutex<Vec<PrimaryCall>>,
+}
+
+#[async_trait]
+impl Upstream for FakeUpstream {
+    async fn to_active(&self, _: RawRequest) -> Result<RawResponse, ForwardError> {
+        Err(ForwardError::NoActive)
+    }
+    async fn to_primary(&self, call: PrimaryCall) -> Result<PrimaryReply, ForwardError> {
+        self.asked.lock().unwrap().push(call);
+        self.primary.lock().unwrap().clone().ok_or_else(|| ForwardError::Unreachable("no primary".to_owned()))
+    }
+}
+
+/// What a core in memory stands on.
+pub struct Ground {
+    /// Shared by all parts of a core; unsealed.
+    pub context: Arc<Context>,
+    /// Its log.
+    pub raft: Arc<OneNode>,
+    /// Its state.
+    pub store: Arc<MemStore>,
+    /// Its clock, which stands at 2026-01-01.
+    pub clock: Arc<HandClock>,
+    /// Its entropy, which repeats itself.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl Ground {
+    /// An unsealed node, the only one of its cluster.
+    pub fn new() -> Self {
+        let store = Arc::new(MemStore::new());
+        let raft = OneNode::new(store.clone());
+        let start = Timestamp::parse_rfc3339("2026-01-01T00:00:00Z").unwrap();
+        let clock = Arc::new(HandClock(AtomicU64::new(start.0)));
+        let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(7));
+        let context = Arc::new(Context::new(store.clone(), raft.clone(), clock.clone(), entropy.clone()));
+        let root = RootKey::new(Secret::new(vec![7; 32])).unwrap();
+        context.set_keys(Keys { root, keyring: Arc::new(Keyring::first(entropy.as_ref(), start)) });
+        Self { context, raft, store, clock, entropy }
+    }
+
+    /// Changes the role of the cluster in replication.
+    pub fn set_role(&self, role: Role) {
+        let outcome = self.raft.apply(&Command::SetRole { role, batch: crate::machine::Batch::default() });
+        assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
+    }
+}
