@@ -29,9 +29,13 @@ pub fn cluster_identity() -> Key {
 pub fn cluster_ca() -> Key {
     Key::node("sys/cluster/ca")
 }
-/// What challenges of joining nodes are encrypted with; joiners derive it from the unseal key.
+/// What challenges of joining nodes are encrypted with; joiners derive it from the unseal key, so it is shared as the shares are.
 pub fn join_key() -> Key {
-    Key::node("sys/cluster/join-key")
+    Key::shared("sys/join-key")
+}
+/// When the keyring is rotated by itself.
+pub fn rotate_config() -> Key {
+    Key::shared("sys/rotate-config")
 }
 /// What this cluster remembers of its role in performance replication.
 pub fn replication_role() -> Key {

@@ -6,12 +6,18 @@
 //! Not here: HTTP statuses (`http`), gRPC (`cluster`), the kinds of engines (handed in by `server`).
 
 mod audit_table;
+pub mod cluster_identity;
 mod context;
+pub mod health;
+pub mod join;
 pub mod keys;
+pub mod lifecycle;
 mod mounts;
+pub mod node_identity;
 mod options;
 mod response;
 mod router;
+pub mod seal;
 mod sys;
 #[cfg(test)]
 pub mod testing;

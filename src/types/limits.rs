@@ -58,6 +58,24 @@ pub const JOIN_CHALLENGES_MAX: usize = 32;
 /// How long a join challenge waits for its answer.
 pub const JOIN_CHALLENGE_LIFE: Duration = Duration::from_secs(120);
 
+/// Longest name of a joining node, in bytes: it becomes part of a certificate and of every list of peers.
+pub const JOIN_NAME_BYTES_MAX: usize = 256;
+
+/// How often a node looks for the cluster that it shall join: Vault's.
+pub const JOIN_RETRY: Duration = Duration::from_secs(2);
+
+/// How long a node that proved itself waits for the cluster's state before it proves itself again.
+pub const JOIN_PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long a leader tries to add a node while other changes of membership are under way.
+pub const JOIN_ADD_MAX: Duration = Duration::from_secs(120);
+
+/// How long a part of the active node may take to start or stop, so that one that hangs does not keep a cluster without an active node.
+pub const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a node that stepped down stays out of leadership: Vault's.
+pub const RESTING: Duration = Duration::from_secs(10);
+
 /// How long one request may wait for Raft before its outcome is reported as unknown.
 pub const COMMIT_TIMEOUT: Duration = Duration::from_secs(30);
 
