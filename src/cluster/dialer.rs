@@ -34,13 +34,13 @@ struct Slot {
 }
 
 struct Dialled {
-    as_whom: Identity,
+    as_whom: Arc<Identity>,
     connection: Shared<BoxFuture<'static, Result<Connection, DialError>>>,
 }
 
 impl Dialled {
     /// Whether it is of use to a caller who is `identity` now: being dialled, or open.
-    fn serves(&self, identity: &Identity) -> bool {
+    fn serves(&self, identity: &Arc<Identity>) -> bool {
         let lives = match self.connection.peek() {
             None => true,
             Some(Ok(connection)) => !connection.is_closed(),
@@ -50,33 +50,27 @@ impl Dialled {
     }
 }
 
-type WhoAmI = Box<dyn Fn() -> Option<Identity> + Send + Sync>;
-
 /// Opens and keeps connections as one identity, which may change. Clones share the connections.
 #[derive(Clone)]
 pub struct Dialer {
-    who_am_i: Arc<WhoAmI>,
+    identity: watch::Receiver<Option<Arc<Identity>>>,
     dialled: Arc<Mutex<HashMap<Slot, Dialled>>>,
 }
 
 impl Dialer {
     /// Connections of this node, as its identity is at the time.
-    pub fn new(identity: watch::Receiver<Option<Identity>>) -> Self {
-        Self::of(Box::new(move || identity.borrow().clone()))
-    }
-
-    pub(super) fn of(who_am_i: WhoAmI) -> Self {
-        Self { who_am_i: Arc::new(who_am_i), dialled: Arc::default() }
+    pub fn new(identity: watch::Receiver<Option<Arc<Identity>>>) -> Self {
+        Self { identity, dialled: Arc::default() }
     }
 
     /// A connection to the node at `addr`, which must be called `node` if that is given.
     pub(super) async fn connect(&self, addr: &str, node: Option<&str>, lane: Lane) -> Result<Connection, DialError> {
-        let identity = (self.who_am_i)().ok_or(DialError::NoIdentity)?;
+        let identity = self.identity.borrow().clone().ok_or(DialError::NoIdentity)?;
         let slot = Slot { addr: addr.to_owned(), node: node.map(str::to_owned), lane };
         self.shared(slot, identity).await
     }
 
-    fn shared(&self, slot: Slot, identity: Identity) -> Shared<BoxFuture<'static, Result<Connection, DialError>>> {
+    fn shared(&self, slot: Slot, identity: Arc<Identity>) -> Shared<BoxFuture<'static, Result<Connection, DialError>>> {
         let mut dialled = self.dialled.lock().expect("no holder of this lock panics");
         if let Some(found) = dialled.get(&slot).filter(|found| found.serves(&identity)) {
             return found.connection.clone();

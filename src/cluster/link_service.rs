@@ -3,7 +3,7 @@
 //! Whether a secondary is admitted is asked at every call, and every second while its link is open: a revoked one is cut off.
 //! Not here: what is said on the link (`replication`), running a write (`core`).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::stream::BoxStream;
@@ -124,8 +124,8 @@ impl Replication for LinkService {
         let gone = out.clone();
         let duplex = Duplex { out, incoming: incoming.boxed() };
         // Cutting ends the answer at once, whatever still waits in the channel.
-        let cut = CancellationToken::new();
-        let (links, stop, cutting) = (self.links.clone(), self.stop.clone(), cut.clone());
+        let (cut, why_cut) = (CancellationToken::new(), Arc::new(OnceLock::new()));
+        let (links, stop, cutting, reason) = (self.links.clone(), self.stop.clone(), cut.clone(), why_cut.clone());
         self.tasks.spawn(async move {
             let why = tokio::select! {
                 () = links.accept(secondary.id.clone(), duplex) => return,
@@ -135,11 +135,10 @@ impl Replication for LinkService {
             };
             tracing::info!(secondary = secondary.id, reason = why.message(), "cut a replication link");
             ::metrics::counter!(metrics::LINKS_CUT).increment(1);
+            let _ = reason.set(why);
             cutting.cancel();
         });
-        let was_cut = cut.clone();
-        let last = stream::once(async move { was_cut })
-            .filter_map(|was_cut| async move { was_cut.is_cancelled().then(|| Err(Status::permission_denied("the link was cut"))) });
+        let last = stream::once(async move { why_cut.get().cloned() }).filter_map(|why| async move { why.map(Err) });
         let said = ReceiverStream::new(rx).map(|message| Ok(link_wire::from_primary(message)));
         Ok(Response::new(said.take_until(cut.cancelled_owned()).chain(last).boxed()))
     }

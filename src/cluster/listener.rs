@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,7 @@ use tower::ServiceExt;
 
 use super::connection::{CONNECTION_WINDOW_BYTES, FRAME_BYTES, KEEP_ALIVE, STREAM_WINDOW_BYTES};
 use super::forward_service::{forward_service, renewal_service};
+use super::half_open::{HalfOpen, Handshaking};
 use super::link_service::replication_service;
 use super::raft_service::raft_service;
 use super::{Services, metrics, tls};
@@ -35,8 +36,6 @@ use crate::types::Clock;
 
 /// How long a handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Most connections whose handshake is not done.
-const HALF_OPEN_MAX: usize = 128;
 /// Most connections of peers, all together: a cluster of a dozen nodes and all secondaries need less.
 const CONNECTIONS_MAX: usize = 1024;
 /// Most requests at one time on one connection.
@@ -47,7 +46,7 @@ pub(super) const GRACE: Duration = Duration::from_secs(2);
 /// The port and what it needs.
 pub(super) struct Port {
     pub listener: TcpListener,
-    pub identity: watch::Receiver<Option<Identity>>,
+    pub identity: watch::Receiver<Option<Arc<Identity>>>,
     pub status: watch::Receiver<RaftStatus>,
     pub clock: Arc<dyn Clock>,
     pub services: Services,
@@ -79,8 +78,8 @@ impl Port {
             stop: self.stop.clone(),
             open: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
         });
-        let half_open = Arc::new(Semaphore::new(HALF_OPEN_MAX));
-        let mut configured: Option<(Identity, Arc<ServerConfig>)> = None;
+        let half_open = HalfOpen::default();
+        let mut configured: Option<(Arc<Identity>, Arc<ServerConfig>)> = None;
         loop {
             let accepted = tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -99,19 +98,19 @@ impl Port {
                 refuse(remote, "this node has no identity");
                 continue;
             };
-            let Ok(permit) = half_open.clone().try_acquire_owned() else {
+            let Some(handshaking) = half_open.enter(remote.ip()) else {
                 refuse(remote, "too many handshakes");
                 continue;
             };
-            self.tasks.spawn(serve(shared.clone(), tcp, remote, config, permit));
+            self.tasks.spawn(serve(shared.clone(), tcp, remote, config, handshaking));
         }
     }
 }
 
 /// The TLS configuration of the identity as it is now; made anew when it changed.
 fn current_config(
-    identity: &watch::Receiver<Option<Identity>>,
-    configured: &mut Option<(Identity, Arc<ServerConfig>)>,
+    identity: &watch::Receiver<Option<Arc<Identity>>>,
+    configured: &mut Option<(Arc<Identity>, Arc<ServerConfig>)>,
 ) -> Option<Arc<ServerConfig>> {
     let now = identity.borrow();
     let now = now.as_ref()?;
@@ -132,13 +131,13 @@ fn current_config(
     }
 }
 
-async fn serve(shared: Arc<Shared>, tcp: TcpStream, remote: SocketAddr, config: Arc<ServerConfig>, half_open: OwnedSemaphorePermit) {
+async fn serve(shared: Arc<Shared>, tcp: TcpStream, remote: SocketAddr, config: Arc<ServerConfig>, handshaking: Handshaking) {
     let stop = shared.stop.clone();
     let greeted = tokio::select! {
         () = stop.cancelled() => return,
         greeted = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake(tcp, config)) => greeted,
     };
-    drop(half_open);
+    drop(handshaking);
     let (stream, described) = match greeted {
         Ok(Ok(greeted)) => greeted,
         Ok(Err(reason)) => return refuse(remote, reason),

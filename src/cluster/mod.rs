@@ -26,6 +26,7 @@ mod connection;
 mod dialer;
 mod forward;
 mod forward_service;
+mod half_open;
 mod link_service;
 mod link_wire;
 mod listener;
@@ -39,7 +40,7 @@ mod snapshot;
 mod wire;
 
 #[cfg(test)]
-mod rig;
+mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -68,7 +69,7 @@ pub struct Options {
     /// The cluster's port, bound.
     pub listener: TcpListener,
     /// This node's identity, once it has one, and as it is renewed.
-    pub identity: watch::Receiver<Option<Identity>>,
+    pub identity: watch::Receiver<Option<Arc<Identity>>>,
     /// For asking the active node for a new certificate.
     pub dialer: Dialer,
     /// Who leads and who is a member.

@@ -28,7 +28,7 @@ const RENEW_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What renewing needs.
 pub(super) struct Renewal {
-    pub identity: watch::Receiver<Option<Identity>>,
+    pub identity: watch::Receiver<Option<Arc<Identity>>>,
     pub status: watch::Receiver<RaftStatus>,
     pub dialer: Dialer,
     pub node: Arc<dyn ServeNode>,

@@ -189,7 +189,8 @@ async fn accept(State(entrance): State<Entrance>, request: Request) -> Response 
 async fn receive(entrance: &Entrance, request: Request) -> Result<RawRequest, Answer> {
     let (head, body) = request.into_parts();
     let too_large = || Answer::error(413, "http: request body too large");
-    let declared = head.headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u64>().ok());
+    let declared =
+        head.headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u64>().ok());
     if declared.is_some_and(|bytes| bytes > entrance.limits.body_bytes as u64) {
         return Err(too_large());
     }

@@ -71,7 +71,9 @@ impl Api {
         let task = tokio::spawn(async move {
             match tokio::time::timeout(limit, api.route(raw, origin)).await {
                 Ok(response) => response,
-                Err(_) => Answer::error(500, "the request took too long: its outcome is not known, it may or may not have happened").into_raw(),
+                Err(_) => {
+                    Answer::error(500, "the request took too long: its outcome is not known, it may or may not have happened").into_raw()
+                }
             }
         });
         let response = task.await.unwrap_or_else(|error| {

@@ -211,7 +211,11 @@ fn records_follow_without_a_gap_and_from_no_older_primary() {
     check(&secondary(), ship(4, start, vec![first.clone()]), Committed);
     check(&secondary(), ship(2, start, vec![first.clone()]), old_generation());
     check(&secondary(), ship(3, start.then(&first), vec![second.clone()]), Refused(Refusal::OutOfOrder));
-    check(&secondary(), ship(3, Position { wal: WalIndex(0), history: HistoryHash([1; 32]) }, vec![first.clone()]), Refused(Refusal::OutOfOrder));
+    check(
+        &secondary(),
+        ship(3, Position { wal: WalIndex(0), history: HistoryHash([1; 32]) }, vec![first.clone()]),
+        Refused(Refusal::OutOfOrder),
+    );
     check(&secondary(), ship(3, start, vec![second.clone()]), Refused(Refusal::OutOfOrder));
     check(&secondary(), ship(3, start, vec![first.clone(), first.clone()]), Refused(Refusal::OutOfOrder));
     check(&secondary(), ship(3, start, vec![first.clone(), record(3, key_of(Scope::Shared))]), Refused(Refusal::OutOfOrder));
@@ -405,11 +409,17 @@ fn commands_keep_their_stored_bytes() {
 
 #[test]
 fn records_and_roles_keep_their_stored_bytes() {
-    let wanted = Record { wal: WalIndex(42), at: Timestamp(1_770_798_543_511), ops: vec![put(Key::shared("m/a")), Op::Delete { key: Key::shared("m/b") }] };
+    let wanted = Record {
+        wal: WalIndex(42),
+        at: Timestamp(1_770_798_543_511),
+        ops: vec![put(Key::shared("m/a")), Op::Delete { key: Key::shared("m/b") }],
+    };
     let bytes = encode_record(&wanted);
     check_golden("record.hex", &bytes);
     assert_eq!(decode_record(&bytes).unwrap(), wanted);
-    for (name, role) in [("role-alone.hex", ALONE), ("role-primary.hex", primary()), ("role-fenced.hex", fenced()), ("role-filling.hex", filling())] {
+    for (name, role) in
+        [("role-alone.hex", ALONE), ("role-primary.hex", primary()), ("role-fenced.hex", fenced()), ("role-filling.hex", filling())]
+    {
         let bytes = encode_role(&role);
         check_golden(name, &bytes);
         assert_eq!(decode_role(&bytes).unwrap(), role);

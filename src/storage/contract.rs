@@ -134,10 +134,7 @@ fn wiping_leaves_the_nodes_own_rows(store: &dyn Physical) {
     driven.put(Key::local("a"), "1");
     driven.put(Key::node("a"), "1");
     let seal = Key::shared("sys/seal-config");
-    driven.run_all(&[
-        write(vec![put(Key::shared("b"), "1")]),
-        Command::Adopt { role: secondary(true), ops: vec![put(seal.clone(), "s")] },
-    ]);
+    driven.run_all(&[write(vec![put(Key::shared("b"), "1")]), Command::Adopt { role: secondary(true), ops: vec![put(seal.clone(), "s")] }]);
     let reader = store.reader();
     assert_eq!(listed(&*reader, "", None, 9), ["sys/seal-config"]);
     assert_eq!(value_at(&*reader, &Key::local("a")), None);
@@ -307,11 +304,22 @@ fn fingerprint(store: &dyn Physical) -> impl PartialEq + std::fmt::Debug + use<>
     let reader = store.reader();
     let rows: Vec<_> = Scope::ALL
         .into_iter()
-        .flat_map(|scope| reader.list(&Prefix::new(scope, ""), None, usize::MAX).unwrap().into_iter().map(move |path| Key::new(scope, path)))
+        .flat_map(|scope| {
+            reader.list(&Prefix::new(scope, ""), None, usize::MAX).unwrap().into_iter().map(move |path| Key::new(scope, path))
+        })
         .map(|key| (key.clone(), reader.get(&key).unwrap()))
         .collect();
-    let pages = [Scope::Shared, Scope::Local].map(|scope| blake3::hash(&reader.pages(scope).iter().flat_map(|sum| sum.0).collect::<Vec<u8>>()));
-    (rows, pages, reader.positions(), reader.role(), store.records_kept(), store.meta("applied").unwrap(), store.records(WalIndex(0), 1 << 20).unwrap())
+    let pages =
+        [Scope::Shared, Scope::Local].map(|scope| blake3::hash(&reader.pages(scope).iter().flat_map(|sum| sum.0).collect::<Vec<u8>>()));
+    (
+        rows,
+        pages,
+        reader.positions(),
+        reader.role(),
+        store.records_kept(),
+        store.meta("applied").unwrap(),
+        store.records(WalIndex(0), 1 << 20).unwrap(),
+    )
 }
 
 fn some_history(driven: &mut Driven<'_>, from: usize, upto: usize) {

@@ -37,7 +37,10 @@ impl Level {
             level => level,
         };
         // openraft reports every lost heartbeat as an error; `raft` says what matters itself.
-        filter::Targets::new().with_default(libraries).with_target("openraft", LevelFilter::ERROR.min(libraries)).with_target("coffer", self.0)
+        filter::Targets::new()
+            .with_default(libraries)
+            .with_target("openraft", LevelFilter::ERROR.min(libraries))
+            .with_target("coffer", self.0)
     }
 }
 
@@ -88,7 +91,11 @@ impl Logs {
             (Some(path), is_json) => {
                 let file = OpenOptions::new().create(true).append(true).open(path).map_err(|error| LogsError::File(path.clone(), error))?;
                 let file = Arc::new(file);
-                if is_json { lines::layer().json().with_writer(file).boxed() } else { lines::layer().with_ansi(false).with_writer(file).boxed() }
+                if is_json {
+                    lines::layer().json().with_writer(file).boxed()
+                } else {
+                    lines::layer().with_ansi(false).with_writer(file).boxed()
+                }
             }
         };
         tracing_subscriber::registry().with(filter).with(plain).try_init().map_err(|_| LogsError::Twice)?;
@@ -109,7 +116,9 @@ mod tests {
 
     #[test]
     fn levels_are_known_by_all_their_names() {
-        for (text, level) in [("warn", Some("warn")), ("WARNING", Some("warn")), ("notice", Some("info")), ("err", Some("error")), ("loud", None)] {
+        for (text, level) in
+            [("warn", Some("warn")), ("WARNING", Some("warn")), ("notice", Some("info")), ("err", Some("error")), ("loud", None)]
+        {
             assert_eq!(Level::parse(text).map(|level| level.to_string()).as_deref(), level, "{text}");
         }
     }

@@ -269,12 +269,8 @@ impl Mounts {
 
     /// A mount of the core's own whose row is not there (yet): a secondary that is being filled has none.
     fn built_in(&self, (class, path, kind): (MountClass, &str, &str)) -> Mounted {
-        let row = MountRow {
-            uuid: format!("builtin-{kind}"),
-            accessor: format!("{kind}_00000000"),
-            kind: kind.to_owned(),
-            ..default_row(kind)
-        };
+        let row =
+            MountRow { uuid: format!("builtin-{kind}"), accessor: format!("{kind}_00000000"), kind: kind.to_owned(), ..default_row(kind) };
         self.open(Scope::Shared, class, path, row).expect("the core's own kinds need no engine")
     }
 

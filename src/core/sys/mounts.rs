@@ -25,7 +25,13 @@ pub struct MountTable {
 }
 
 static SECRET_ROUTES: &[Route] = &[
-    Route { pattern: "mounts", operations: &[Operation::Read], access: Access::Policy, writes: Writes::Nothing, help: "List the mounted secrets engines." },
+    Route {
+        pattern: "mounts",
+        operations: &[Operation::Read],
+        access: Access::Policy,
+        writes: Writes::Nothing,
+        help: "List the mounted secrets engines.",
+    },
     Route {
         pattern: "mounts/*path",
         operations: &[Operation::Read, Operation::Update, Operation::Delete],
@@ -36,7 +42,13 @@ static SECRET_ROUTES: &[Route] = &[
 ];
 
 static AUTH_ROUTES: &[Route] = &[
-    Route { pattern: "auth", operations: &[Operation::Read], access: Access::Policy, writes: Writes::Nothing, help: "List the enabled auth methods." },
+    Route {
+        pattern: "auth",
+        operations: &[Operation::Read],
+        access: Access::Policy,
+        writes: Writes::Nothing,
+        help: "List the enabled auth methods.",
+    },
     Route {
         pattern: "auth/*path",
         operations: &[Operation::Read, Operation::Update, Operation::Delete],
@@ -140,7 +152,9 @@ impl MountTable {
         let mut options = data.text_map("options")?.filter(|options| !options.is_empty());
         if kind == "plugin" {
             let named = data.text("plugin_name")?.or(mount_config::section(data, "config")?.text("plugin_name")?);
-            kind = named.filter(|name| !name.is_empty()).ok_or_else(|| EngineError::invalid("plugin_name must be provided for plugin backend"))?;
+            kind = named
+                .filter(|name| !name.is_empty())
+                .ok_or_else(|| EngineError::invalid("plugin_name must be provided for plugin backend"))?;
         }
         if kind.is_empty() {
             return Err(EngineError::invalid("backend type must be specified as a string"));

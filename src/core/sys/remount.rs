@@ -17,7 +17,13 @@ use crate::types::Scope;
 pub struct Remount(pub MountTable);
 
 static ROUTES: &[Route] = &[
-    Route { pattern: "remount", operations: &[Operation::Update], access: Access::Sudo, writes: Writes::Depends, help: "Move a mount to another path." },
+    Route {
+        pattern: "remount",
+        operations: &[Operation::Update],
+        access: Access::Sudo,
+        writes: Writes::Depends,
+        help: "Move a mount to another path.",
+    },
     Route {
         pattern: "remount/status/:migration_id",
         operations: &[Operation::Read],
@@ -106,9 +112,8 @@ impl Remount {
         txn.delete(keys::mount(scope, from_class, from));
         mounts::put_row(txn, keys::mount(scope, to_class, to), &row);
         mounts::put_row(txn, keys::remount(scope, &id), &Moved { source_mount: full_from, target_mount: full_to });
-        Ok(Reply::json(json!({ "migration_id": id })).warn(
-            "Mount move has been queued. Progress will be reported in Vault's server log, tagged with the returned migration_id",
-        ))
+        Ok(Reply::json(json!({ "migration_id": id }))
+            .warn("Mount move has been queued. Progress will be reported in Vault's server log, tagged with the returned migration_id"))
     }
 }
 

@@ -1,15 +1,16 @@
 //! `…/tune`: reading and changing the configuration of one mount.
 
 use super::mount_config;
-use super::mounts::{MountTable, find_row, is_protected, move_epoch};
 use super::mount_view;
+use super::mounts::{MountTable, find_row, is_protected, move_epoch};
 use crate::barrier::Txn;
-use crate::core::mounts::{self, MountRow};
 use crate::core::keys;
+use crate::core::mounts::{self, MountRow};
 use crate::core::router::Router;
 use crate::engine::{Call, Data, EngineError, MountClass, Reply};
 
-const UPGRADING: &str = "Upgrading mount from version 1 to version 2. This mount will be unavailable for a brief period and will resume service shortly.";
+const UPGRADING: &str =
+    "Upgrading mount from version 1 to version 2. This mount will be unavailable for a brief period and will resume service shortly.";
 
 /// Shows the configuration.
 pub(super) fn read(table: &Router, class: MountClass, path: &str) -> Result<Reply, EngineError> {

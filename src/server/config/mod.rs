@@ -262,7 +262,8 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let entries = std::fs::read_dir(path).map_err(|error| ConfigError::whole(format!("error loading configuration from {}: {error}", path.display())))?;
+    let entries = std::fs::read_dir(path)
+        .map_err(|error| ConfigError::whole(format!("error loading configuration from {}: {error}", path.display())))?;
     let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "hcl" || extension == "json"))

@@ -56,8 +56,12 @@ pub fn merge(config: &mut Config, file: &str, root: &Stanza) -> Result<(), Confi
             "replication" => replication(config, file, block)?,
             "user_lockout" => user_lockout(config, file, block)?,
             "seal" if block.label == "shamir" => {}
-            "seal" => return Err(ConfigError::at(file, block.line, format!("seal {:?} is not supported: only \"shamir\" is", block.label))),
-            "ha_storage" => return Err(ConfigError::at(file, block.line, "ha_storage is not needed: storage \"raft\" is highly available itself")),
+            "seal" => {
+                return Err(ConfigError::at(file, block.line, format!("seal {:?} is not supported: only \"shamir\" is", block.label)));
+            }
+            "ha_storage" => {
+                return Err(ConfigError::at(file, block.line, "ha_storage is not needed: storage \"raft\" is highly available itself"));
+            }
             name => config.warnings.push(unknown(file, name, block.line)),
         }
     }
@@ -121,7 +125,14 @@ fn listener(config: &mut Config, file: &str, block: &Stanza) -> Result<Listener,
         listener.tls =
             Some(Tls { cert_file: cert_file.into(), key_file: key_file.into(), only_tls13, client_ca_file, require_client_cert });
     }
-    fields.accept(&["http_idle_timeout", "http_read_timeout", "http_write_timeout", "tls_max_version", "tls_cipher_suites", "tls_disable_client_certs"]);
+    fields.accept(&[
+        "http_idle_timeout",
+        "http_read_timeout",
+        "http_write_timeout",
+        "tls_max_version",
+        "tls_cipher_suites",
+        "tls_disable_client_certs",
+    ]);
     fields.finish(&mut config.warnings);
     for inner in &block.blocks {
         if inner.name == "telemetry" {
@@ -137,7 +148,8 @@ fn listener(config: &mut Config, file: &str, block: &Stanza) -> Result<Listener,
 
 /// `host:8200` for a bare host.
 fn with_port(address: String) -> String {
-    let has_port = address.rsplit_once(':').is_some_and(|(host, port)| port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']')));
+    let has_port =
+        address.rsplit_once(':').is_some_and(|(host, port)| port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']')));
     if has_port { address } else { format!("{address}:8200") }
 }
 
@@ -189,7 +201,8 @@ fn retry_join(config: &mut Config, file: &str, block: &Stanza) -> Result<RetryJo
         fields.text("leader_api_addr")?.ok_or_else(|| ConfigError::at(file, block.line, "retry_join needs leader_api_addr"))?;
     let mut leader_ca_cert = fields.text("leader_ca_cert")?;
     if let Some(path) = fields.text("leader_ca_cert_file")? {
-        let pem = std::fs::read_to_string(&path).map_err(|error| ConfigError::at(file, block.line, format!("cannot read {path}: {error}")))?;
+        let pem =
+            std::fs::read_to_string(&path).map_err(|error| ConfigError::at(file, block.line, format!("cannot read {path}: {error}")))?;
         leader_ca_cert = Some(pem);
     }
     let leader_tls_servername = fields.text("leader_tls_servername")?;

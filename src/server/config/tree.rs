@@ -36,9 +36,11 @@ pub struct Stanza {
 }
 
 /// Keys that hold stanzas with a label.
-const LABELED: &[&str] = &["listener", "storage", "backend", "ha_storage", "seal", "user_lockout", "service_registration", "kms_library", "entropy"];
+const LABELED: &[&str] =
+    &["listener", "storage", "backend", "ha_storage", "seal", "user_lockout", "service_registration", "kms_library", "entropy"];
 /// Keys that hold stanzas without a label.
-const UNLABELED: &[&str] = &["telemetry", "replication", "retry_join", "profiling", "reporting", "inflight_requests_logging", "sentinel", "request_limiter"];
+const UNLABELED: &[&str] =
+    &["telemetry", "replication", "retry_join", "profiling", "reporting", "inflight_requests_logging", "sentinel", "request_limiter"];
 
 /// Reads a file's text.
 ///
@@ -46,7 +48,8 @@ const UNLABELED: &[&str] = &["telemetry", "replication", "retry_join", "profilin
 /// With file, line and reason.
 pub fn parse(file: &str, text: &str) -> Result<Stanza, ConfigError> {
     if text.trim_start().starts_with('{') {
-        let value: Value = serde_json::from_str(text).map_err(|error| ConfigError::at(file, error.line(), strip_place(&error.to_string())))?;
+        let value: Value =
+            serde_json::from_str(text).map_err(|error| ConfigError::at(file, error.line(), strip_place(&error.to_string())))?;
         let Value::Object(map) = value else { return Err(ConfigError::at(file, 1, "the file must hold a JSON object")) };
         return from_json(file, "", "", &map);
     }
@@ -70,7 +73,11 @@ fn from_hcl(file: &str, text: &str, body: &Body) -> Result<Stanza, ConfigError> 
             Structure::Attribute(attribute) => {
                 let line = line_of(text, attribute.key.span());
                 let value = value_of(&attribute.value).ok_or_else(|| {
-                    ConfigError::at(file, line, format!("{} must be a literal: expressions and templates are not supported", attribute.key.as_str()))
+                    ConfigError::at(
+                        file,
+                        line,
+                        format!("{} must be a literal: expressions and templates are not supported", attribute.key.as_str()),
+                    )
                 })?;
                 add(&mut stanza, file, attribute.key.as_str(), value, line)?;
             }
