@@ -33,6 +33,10 @@ pub fn cluster_ca() -> Key {
 pub fn join_key() -> Key {
     Key::shared("sys/join-key")
 }
+/// Autopilot's settings.
+pub fn autopilot() -> Key {
+    Key::node("sys/autopilot")
+}
 /// When the keyring is rotated by itself.
 pub fn rotate_config() -> Key {
     Key::shared("sys/rotate-config")

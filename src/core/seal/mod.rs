@@ -15,6 +15,10 @@ mod rekey;
 mod rotate;
 mod status;
 mod stored;
+#[cfg(test)]
+pub(super) mod testing;
+#[cfg(test)]
+mod tests;
 mod unseal;
 
 use std::fmt;
@@ -29,6 +33,7 @@ pub use generate_root::{GenerateRootRequest, GenerateRootStatus, decode_token};
 pub use init::{FirstRows, InitAnswer, InitRequest};
 pub use rekey::{RekeyAnswer, RekeyRequest, RekeyStatus};
 pub use rotate::RotateConfig;
+pub(super) use rotate::rotate;
 pub use status::SealStatus;
 pub use stored::SealConfig;
 pub(super) use stored::UnsealKey;

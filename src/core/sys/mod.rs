@@ -5,19 +5,27 @@
 
 mod audit;
 mod config;
+mod ha;
 mod in_flight;
+mod keys;
 mod mount_config;
 mod mount_view;
 mod mounts;
+mod raft;
 mod remount;
+mod seal;
 mod tools;
 mod tune;
 
 pub use audit::AuditDevices;
 pub use config::Config;
+pub use ha::Ha;
 pub use in_flight::InFlight;
+pub use keys::KeyringArea;
 pub use mounts::MountTable;
+pub use raft::RaftArea;
 pub use remount::Remount;
+pub use seal::SealArea;
 pub use tools::Tools;
 
 use serde_json::{Map, Value};

@@ -1,0 +1,203 @@
+//! `sys/storage/raft/…`: peers, the leader's side of joining, and autopilot's settings.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value, json};
+
+use crate::barrier::Txn;
+use crate::core::join::Joins;
+use crate::core::{Context, SystemEngine, keys};
+use crate::engine::{Access, Call, Data, EngineError, Operation, Reply, Route, Writes};
+use crate::raft::{Member, MembershipError, RaftStatus};
+use crate::types::{API_VERSION, NodeId, Secret, Ttl};
+
+/// The Raft group.
+pub struct RaftArea {
+    /// For the group itself.
+    pub context: Arc<Context>,
+    /// Takes nodes in.
+    pub joins: Arc<Joins>,
+}
+
+const fn route(pattern: &'static str, operations: &'static [Operation], access: Access, writes: Writes, help: &'static str) -> Route {
+    Route { pattern, operations, access, writes, help }
+}
+
+static ROUTES: &[Route] = &[
+    route("storage/raft/configuration", &[Operation::Read], Access::Policy, Writes::Nothing, "List the nodes of the cluster."),
+    route("storage/raft/remove-peer", &[Operation::Update], Access::Policy, Writes::Nothing, "Remove a node from the cluster."),
+    route("storage/raft/bootstrap/challenge", &[Operation::Update], Access::Anyone, Writes::Nothing, "Ask to join the cluster."),
+    route("storage/raft/bootstrap/answer", &[Operation::Update], Access::Anyone, Writes::Nothing, "Prove to belong to the cluster."),
+    route("storage/raft/autopilot/state", &[Operation::Read], Access::Policy, Writes::Nothing, "Show how the cluster is doing."),
+    route(
+        "storage/raft/autopilot/configuration",
+        &[Operation::Read, Operation::Update],
+        Access::Policy,
+        Writes::Local,
+        "Configure autopilot.",
+    ),
+];
+
+#[async_trait]
+impl SystemEngine for RaftArea {
+    fn routes(&self) -> &'static [Route] {
+        ROUTES
+    }
+
+    async fn handle(&self, call: &Call<'_>, txn: &mut Txn) -> Result<Reply, EngineError> {
+        let data = call.data();
+        let text = |field: &str| Ok::<_, EngineError>(data.text(field)?.unwrap_or_default());
+        match (call.route.pattern, call.operation) {
+            ("storage/raft/configuration", _) => Ok(Reply::json(configuration(&self.status()))),
+            ("storage/raft/remove-peer", _) => self.remove(&text("server_id")?).await,
+            ("storage/raft/bootstrap/challenge", _) => self.joins.challenge(&text("server_id")?).map(Reply::json),
+            ("storage/raft/bootstrap/answer", _) => {
+                let name = text("server_id")?;
+                let member = Member { name: name.clone(), cluster_addr: text("cluster_addr")?, api_addr: text("api_addr")? };
+                let is_voter = data.flag("non_voter")? != Some(true);
+                self.joins.answer(&name, &text("answer")?, member, is_voter, call.now).map(Reply::json)
+            }
+            ("storage/raft/autopilot/state", _) => Ok(Reply::json(autopilot_state(&self.status()))),
+            (_, Operation::Read) => Ok(Reply::data(read_autopilot(txn)?)),
+            _ => {
+                let config = changed_autopilot(read_autopilot(txn)?, data)?;
+                let row = serde_json::to_vec(&config).expect("texts and numbers are JSON");
+                txn.put(keys::autopilot(), Secret::new(row));
+                Ok(Reply::empty())
+            }
+        }
+    }
+}
+
+impl RaftArea {
+    fn status(&self) -> RaftStatus {
+        self.context.raft.status().borrow().clone()
+    }
+
+    async fn remove(&self, server_id: &str) -> Result<Reply, EngineError> {
+        if server_id.is_empty() {
+            return Err(EngineError::invalid("no server id provided"));
+        }
+        match self.context.raft.remove_peer(NodeId::of_name(server_id)).await {
+            Ok(()) => {
+                tracing::warn!(node = server_id, "a node was removed from the cluster");
+                Ok(Reply::empty())
+            }
+            // As Vault does.
+            Err(MembershipError::Unknown) => Ok(Reply::empty()),
+            Err(MembershipError::NotLeader) => Err(EngineError::Unavailable("node is not the leader".to_owned())),
+            Err(MembershipError::Busy(reason)) => Err(EngineError::Invalid(reason)),
+        }
+    }
+}
+
+fn configuration(raft: &RaftStatus) -> Value {
+    let servers: Vec<Value> = raft
+        .peers
+        .iter()
+        .map(|peer| {
+            json!({
+                "node_id": peer.member.name,
+                "address": peer.member.cluster_addr,
+                "leader": raft.leader == Some(peer.id),
+                "protocol_version": "3",
+                "voter": peer.is_voter,
+            })
+        })
+        .collect();
+    json!({ "config": { "index": 0, "servers": servers } })
+}
+
+/// What the leader knows without measuring: who is in the group. It leads, so a majority of voters answers it.
+fn autopilot_state(raft: &RaftStatus) -> Value {
+    let names = |voters: bool| -> Vec<&str> {
+        raft.peers.iter().filter(|peer| peer.is_voter == voters).map(|peer| peer.member.name.as_str()).collect()
+    };
+    let (voters, non_voters) = (names(true), names(false));
+    let servers: Map<String, Value> = raft
+        .peers
+        .iter()
+        .map(|peer| {
+            let leads = raft.leader == Some(peer.id);
+            let status = match (leads, peer.is_voter) {
+                (true, _) => "leader",
+                (false, true) => "voter",
+                (false, false) => "non-voter",
+            };
+            let mut server = json!({
+                "id": peer.member.name,
+                "name": peer.member.name,
+                "address": peer.member.cluster_addr,
+                "node_status": if leads { "alive" } else { "unknown" },
+                "last_contact": "0s",
+                "last_term": raft.term.0,
+                "healthy": true,
+                "stable_since": "0001-01-01T00:00:00Z",
+                "status": status,
+                "version": API_VERSION,
+                "node_type": if peer.is_voter { "voter" } else { "read-replica" },
+            });
+            if leads {
+                // Of the others it is not measured: left out rather than made up.
+                server["last_index"] = json!(raft.committed.0);
+            }
+            (peer.member.name.clone(), server)
+        })
+        .collect();
+    json!({
+        "healthy": true,
+        "failure_tolerance": voters.len().saturating_sub(1) / 2,
+        "leader": raft.leader_peer().map_or("", |peer| peer.member.name.as_str()),
+        "voters": voters,
+        "non_voters": non_voters,
+        "servers": servers,
+    })
+}
+
+fn read_autopilot(txn: &mut Txn) -> Result<Map<String, Value>, EngineError> {
+    let stored = txn.get(&keys::autopilot())?;
+    let stored = stored.and_then(|row| serde_json::from_slice(row.expose()).ok());
+    Ok(stored.unwrap_or_else(|| {
+        super::object(json!({
+            "cleanup_dead_servers": false,
+            "dead_server_last_contact_threshold": "24h0m0s",
+            "disable_upgrade_migration": false,
+            "last_contact_threshold": "10s",
+            "max_trailing_logs": 1000,
+            "min_quorum": 0,
+            "server_stabilization_time": "10s",
+        }))
+    }))
+}
+
+/// Checks and takes what an operator changes. Dead servers are never removed by themselves, so that is refused.
+fn changed_autopilot(mut config: Map<String, Value>, data: &Data) -> Result<Map<String, Value>, EngineError> {
+    for field in ["last_contact_threshold", "dead_server_last_contact_threshold", "server_stabilization_time"] {
+        if let Some(length) = data.ttl(field)? {
+            if field == "dead_server_last_contact_threshold" && length < Ttl(60) {
+                return Err(EngineError::Invalid(format!("{field} should not be set to less than 1m; received: {length}")));
+            }
+            config.insert(field.to_owned(), json!(length.go_string()));
+        }
+    }
+    for field in ["max_trailing_logs", "min_quorum"] {
+        if let Some(number) = data.integer(field)? {
+            config.insert(field.to_owned(), json!(number));
+        }
+    }
+    if data.flag("cleanup_dead_servers")? == Some(true) {
+        let min_quorum = config["min_quorum"].as_i64().unwrap_or(0);
+        return Err(EngineError::Invalid(if min_quorum < 3 {
+            format!(
+                "min_quorum must be set when cleanup_dead_servers is set and it should at least be 3; cleanup_dead_servers: true, min_quorum: {min_quorum}"
+            )
+        } else {
+            "cleanup_dead_servers is not supported by this server".to_owned()
+        }));
+    }
+    if data.flag("disable_upgrade_migration")? == Some(true) {
+        return Err(EngineError::invalid("disable_upgrade_migration is only available in Vault Enterprise"));
+    }
+    Ok(config)
+}
