@@ -109,6 +109,16 @@ pub fn token_child(parent: &str, child: &str) -> Key {
 pub fn token_children(parent: &str) -> Prefix {
     Prefix::new(Scope::Local, format!("sys/token/parent/{parent}/"))
 }
+/// The id of the one cubbyhole mount: fixed, so that the core finds what a token keeps there.
+pub const CUBBYHOLE_ID: &str = "cubbyhole";
+/// What the token `hash` keeps in its cubbyhole under `name`.
+pub fn cubbyhole(hash: &str, name: &str) -> Key {
+    Key::local(format!("{CUBBYHOLE_ID}/{hash}/{name}"))
+}
+/// All that the token `hash` keeps in its cubbyhole.
+pub fn cubbyholes(hash: &str) -> Prefix {
+    Prefix::new(Scope::Local, format!("{CUBBYHOLE_ID}/{hash}/"))
+}
 /// The token role called `name`.
 pub fn token_role(name: &str) -> Key {
     Key::shared(format!("sys/token/role/{name}"))
@@ -132,6 +142,14 @@ pub fn due(due_ms: u64, what: &str) -> Key {
 /// All that is due, the earliest first.
 pub fn dues() -> Prefix {
     Prefix::new(Scope::Local, "sys/lease/due/")
+}
+/// Says that the lease `id` could not be revoked and is not tried any more.
+pub fn irrevocable_lease(id: &str) -> Key {
+    Key::local(format!("sys/lease/irrevocable/{id}"))
+}
+/// All leases that could not be revoked.
+pub fn irrevocable_leases() -> Prefix {
+    Prefix::new(Scope::Local, "sys/lease/irrevocable/")
 }
 /// Says that the lease `id` ends with the token `hash`.
 pub fn token_lease(hash: &str, id: &str) -> Key {

@@ -23,6 +23,7 @@ mod sys;
 #[cfg(test)]
 pub mod testing;
 mod upstream;
+pub mod wrapping;
 
 pub use crate::raft::{CommitError, Peer as ActiveNode};
 pub use context::{Context, Keys, RootKey, Sealed, WriteError};

@@ -3,35 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::WriteError;
+pub use crate::engine::{AuthInfo, WrapInfo};
 use crate::engine::{EngineError, Raw};
 use crate::machine::Positions;
-use crate::types::Secret;
-
-/// The `auth` block.
-#[derive(Clone, Debug)]
-pub struct AuthInfo {
-    /// The token itself.
-    pub client_token: Secret<String>,
-    /// All other fields, as rendered.
-    pub fields: Map<String, Value>,
-}
-
-/// The `wrap_info` block.
-#[derive(Clone, Debug)]
-pub struct WrapInfo {
-    /// The wrapping token itself.
-    pub token: Secret<String>,
-    /// Its accessor.
-    pub accessor: String,
-    /// In seconds.
-    pub ttl: u64,
-    /// RFC 3339.
-    pub creation_time: String,
-    /// The path whose answer was wrapped.
-    pub creation_path: String,
-    /// The accessor of a wrapped token, or empty.
-    pub wrapped_accessor: String,
-}
 
 /// The envelope of a successful request.
 #[derive(Clone, Default)]

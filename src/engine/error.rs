@@ -5,7 +5,7 @@ use crate::barrier::BarrierError;
 
 /// What a client did wrong, or what could not be done. HTTP statuses for these are in one table in `http`.
 ///
-/// Texts of the first five go to the client: they name what to fix and no storage key.
+/// Texts of the first six go to the client: they name what to fix and no storage key.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The request is wrong as it stands.
@@ -14,6 +14,9 @@ pub enum EngineError {
     /// The caller may not.
     #[error("permission denied")]
     Denied,
+    /// The caller may not, with a text that says of what: `bad token`.
+    #[error("{0}")]
+    Forbidden(String),
     /// A login was wrong; says no more than that.
     #[error("{0}")]
     BadLogin(String),

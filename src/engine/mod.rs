@@ -17,7 +17,7 @@ use async_trait::async_trait;
 
 pub use error::EngineError;
 pub use mount::{Kind, Mount, MountClass};
-pub use reply::{Body, Grant, LeaseSpec, Raw, Reply, TokenKind};
+pub use reply::{AuthInfo, Body, Grant, LeaseSpec, Raw, Reply, TokenKind, WrapInfo};
 pub use request::{Call, Caller, Connection, Data, FieldError, Operation, Request};
 pub use route::{Access, Captures, NoRoute, Route, Writes, find_route};
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::types::Ttl;
+use crate::types::{Secret, Ttl};
 
 /// The answer to one call.
 #[derive(Clone, Debug, Default)]
@@ -41,8 +41,47 @@ pub enum Body {
         /// Whether the token is a JWT that tells this cluster's address.
         jwt: bool,
     },
+    /// A token that the core itself made or renewed: the `auth` block as it stands. For system engines.
+    Auth(Box<AuthInfo>),
+    /// A lease that was renewed: top-level `lease_id`, `renewable` and `lease_duration`. For system engines.
+    Renewed {
+        /// Its id.
+        lease_id: String,
+        /// Whether it may be renewed again.
+        renewable: bool,
+        /// What is left, in seconds.
+        lease_duration: u64,
+    },
+    /// An answer that was wrapped already: `sys/wrapping/rewrap`. For system engines.
+    Wrapped(WrapInfo),
     /// Bytes that are no envelope: metrics.
     Raw(Raw),
+}
+
+/// The `auth` block.
+#[derive(Clone, Debug, Default)]
+pub struct AuthInfo {
+    /// The token itself; empty where an accessor named it.
+    pub client_token: Secret<String>,
+    /// All other fields, as rendered.
+    pub fields: Map<String, Value>,
+}
+
+/// The `wrap_info` block.
+#[derive(Clone, Debug)]
+pub struct WrapInfo {
+    /// The wrapping token itself.
+    pub token: Secret<String>,
+    /// Its accessor.
+    pub accessor: String,
+    /// In seconds.
+    pub ttl: u64,
+    /// RFC 3339.
+    pub creation_time: String,
+    /// The path whose answer was wrapped.
+    pub creation_path: String,
+    /// The accessor of a wrapped token, or empty.
+    pub wrapped_accessor: String,
 }
 
 /// An answer that is no JSON envelope.
@@ -63,6 +102,9 @@ impl fmt::Debug for Body {
             Self::Leased(..) => "Leased(***)",
             Self::Login(_) => "Login(***)",
             Self::Wrap { .. } => "Wrap(***)",
+            Self::Auth(_) => "Auth(***)",
+            Self::Renewed { .. } => "Renewed",
+            Self::Wrapped(_) => "Wrapped(***)",
             Self::Raw(_) => "Raw(***)",
         })
     }

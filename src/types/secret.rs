@@ -8,7 +8,7 @@ use zeroize::{Zeroize, Zeroizing};
 /// Plaintext, a key or a token. `Debug` prints `Secret(***)`; there is no `Display` and no `Serialize`.
 ///
 /// `zeroize` clears only what this value owns: what it was moved or copied from is the caller's to clear.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Secret<T: Zeroize>(Zeroizing<T>);
 
 impl<T: Zeroize> Secret<T> {

@@ -1,0 +1,143 @@
+//! Ends what is due, on the active node: reads the due rows from the store, the earliest first, and holds nothing in memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::Leases;
+use super::revoke::as_engine_error;
+use super::sweep::{Due, DueOf};
+use crate::barrier::BarrierError;
+use crate::core::keys;
+use crate::engine::EngineError;
+use crate::types::Timestamp;
+
+/// Due rows read at one time.
+const PAGE: usize = 256;
+/// Tokens swept by one transaction.
+const TOKENS_AT_ONCE: usize = 16;
+/// Longest sleep: how late an end may be noticed when nothing wakes the sweep.
+const NAP: Duration = Duration::from_secs(1);
+/// Shortest sleep: bounds how often an idle node looks.
+const BLINK: Duration = Duration::from_millis(20);
+
+/// The sweep, while it runs.
+type Running = (CancellationToken, JoinHandle<()>);
+
+/// Ends what is due.
+pub struct Expirer {
+    leases: Arc<Leases>,
+    running: Mutex<Option<Running>>,
+}
+
+impl std::fmt::Debug for Expirer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Expirer")
+    }
+}
+
+impl Expirer {
+    /// Does not run yet.
+    pub fn new(leases: Arc<Leases>) -> Self {
+        Self { leases, running: Mutex::new(None) }
+    }
+
+    /// Starts the sweep, if it does not run.
+    pub async fn begin(&self) {
+        let mut running = self.running.lock().await;
+        if running.is_none() {
+            let stop = CancellationToken::new();
+            let task = tokio::spawn(run(self.leases.clone(), stop.clone()));
+            *running = Some((stop, task));
+        }
+    }
+
+    /// Stops the sweep and waits until it has.
+    pub async fn end(&self) {
+        let running = self.running.lock().await.take();
+        if let Some((stop, task)) = running {
+            stop.cancel();
+            if let Err(error) = task.await {
+                tracing::error!(%error, "the sweep of leases ended badly");
+            }
+        }
+    }
+}
+
+async fn run(leases: Arc<Leases>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let nap = match leases.pass().await {
+            Ok(nap) => nap,
+            Err(error) => {
+                tracing::warn!(%error, "the sweep of leases cannot go on now");
+                NAP
+            }
+        };
+        let sleep = async {
+            // Not woken by what this pass itself has written.
+            tokio::time::sleep(nap.min(BLINK)).await;
+            tokio::select! {
+                () = tokio::time::sleep(nap.saturating_sub(BLINK)) => {}
+                () = leases.due.notified() => {}
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep => {}
+        }
+    }
+}
+
+impl Leases {
+    /// Ends what is due now, and says how long nothing else will be.
+    ///
+    /// # Errors
+    /// If this node cannot read or write now.
+    pub(super) async fn pass(&self) -> Result<Duration, EngineError> {
+        let now = self.ctx.now();
+        let paths = self.ctx.store.reader().list(&keys::dues(), None, PAGE).map_err(BarrierError::from)?;
+        let is_full = paths.len() == PAGE;
+        let all: Vec<Due> = paths.iter().filter_map(|path| Due::parse(path)).collect();
+        let next = all.iter().find(|due| due.at_ms > now.0).map(|due| due.at_ms);
+        let due: Vec<Due> = all.into_iter().filter(|due| due.at_ms <= now.0).collect();
+        let (tokens, leases): (Vec<Due>, Vec<Due>) = due.into_iter().partition(|due| matches!(due.what, DueOf::Token(_)));
+        let was_busy = !tokens.is_empty() || !leases.is_empty();
+        for some in tokens.chunks(TOKENS_AT_ONCE) {
+            self.sweep_tokens(some, now).await?;
+        }
+        for due in &leases {
+            if let DueOf::Lease(id) = &due.what {
+                match self.sweep_lease(due, id).await {
+                    Err(EngineError::Barrier(BarrierError::Damaged(row))) => {
+                        tracing::error!(?row, "a lease cannot be read");
+                        self.put_off(due).await.map_err(as_engine_error)?;
+                    }
+                    other => other?,
+                }
+            }
+        }
+        if was_busy || is_full && next.is_none() {
+            return Ok(Duration::ZERO);
+        }
+        Ok(next.map_or(NAP, |next| Duration::from_millis(next - now.0).clamp(BLINK, NAP)))
+    }
+
+    /// One step for each of `some`, in one transaction. A conflict is left to the next pass.
+    async fn sweep_tokens(&self, some: &[Due], now: Timestamp) -> Result<(), EngineError> {
+        let mut txn = self.begin()?;
+        for due in some {
+            let DueOf::Token(key) = &due.what else { continue };
+            match self.sweep_token(&mut txn, due, key, now) {
+                Err(BarrierError::Damaged(row)) => {
+                    tracing::error!(?row, "a token cannot be read");
+                    return self.put_off(due).await.map_err(as_engine_error);
+                }
+                other => other?,
+            }
+        }
+        self.ctx.commit(txn, now).await.map(|_| ()).map_err(as_engine_error)
+    }
+}
