@@ -11,19 +11,21 @@ mod context;
 pub mod health;
 pub mod join;
 pub mod keys;
+pub mod lease;
 pub mod lifecycle;
 mod mounts;
 pub mod node_identity;
 mod node_service;
 mod options;
+pub mod policy;
 mod response;
 mod router;
 pub mod seal;
 mod sys;
 #[cfg(test)]
 pub mod testing;
+pub mod token;
 mod upstream;
-pub mod wrapping;
 
 pub use crate::raft::{CommitError, Peer as ActiveNode};
 pub use context::{Context, Keys, RootKey, Sealed, WriteError};

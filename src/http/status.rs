@@ -38,6 +38,7 @@ fn table(refused: &Refused) -> (u16, Vec<String>) {
 fn engine(error: &EngineError) -> (u16, Vec<String>) {
     match error {
         EngineError::Invalid(_) | EngineError::BadLogin(_) => one(400, error),
+        EngineError::Forbidden(_) => one(403, error),
         EngineError::Denied => (403, vec![listed("permission denied")]),
         EngineError::Unsupported => (405, vec![listed("unsupported operation")]),
         EngineError::NotFound(text) if text.is_empty() => (404, Vec::new()),

@@ -63,7 +63,7 @@ impl LeaseEngine {
                     lease_id: lease.id,
                     renewable: lease.renewable,
                 };
-                Ok(Reply { body, warnings })
+                Ok(Reply { body, warnings, ..Reply::default() })
             }
         }
     }

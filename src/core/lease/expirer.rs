@@ -18,7 +18,7 @@ use crate::types::Timestamp;
 /// Due rows read at one time.
 const PAGE: usize = 256;
 /// Tokens swept by one transaction.
-const TOKENS_AT_ONCE: usize = 16;
+const TOKENS_AT_ONCE: usize = 4;
 /// Longest sleep: how late an end may be noticed when nothing wakes the sweep.
 const NAP: Duration = Duration::from_secs(1);
 /// Shortest sleep: bounds how often an idle node looks.

@@ -95,7 +95,7 @@ impl Leases {
             .ctx
             .write(|txn| {
                 for key in keys {
-                    self.tokens.revoke_tree(txn, key, self.ctx.now(), 10)?;
+                    self.tokens.revoke_tree(txn, key, self.ctx.now(), 4)?;
                 }
                 Ok(())
             })

@@ -12,7 +12,7 @@ use crate::engine::EngineError;
 use crate::types::{Key, Scope, Timestamp};
 
 /// Rows of one kind that one step removes.
-const STEP: usize = 200;
+const STEP: usize = 50;
 /// Tries to revoke a lease before it is given up.
 const TRIES_MAX: u32 = 6;
 /// The first wait between two tries; it doubles.
@@ -76,7 +76,7 @@ impl Leases {
             if entry.spares_children {
                 orphan(txn, key, &child)?;
             } else {
-                self.tokens.revoke_tree(txn, &child, now, 4)?;
+                self.tokens.revoke_tree(txn, &child, now, 2)?;
                 txn.delete(keys::token_child(key, &child));
             }
         }

@@ -375,6 +375,9 @@ fn put_if_missing(
     let key = keys::mount(scope, class, path);
     if !txn.exists(&key)? {
         identify(&mut row, entropy);
+        if row.kind == CUBBYHOLE.2 {
+            row.uuid = keys::CUBBYHOLE_ID.to_owned();
+        }
         put_row(txn, key, &row);
     }
     Ok(())

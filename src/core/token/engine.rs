@@ -163,7 +163,7 @@ impl TokenEngine {
             ..TokenSpec::default()
         };
         let made = self.tokens.create(txn, spec, call.now)?;
-        Ok(Reply { body: Body::Auth(Box::new(made.auth(call.now))), warnings })
+        Ok(Reply { body: Body::Auth(Box::new(made.auth(call.now))), warnings, ..Reply::default() })
     }
 
     /// The token that a request's `token` field, its accessor or its own header names.
@@ -199,7 +199,7 @@ impl TokenEngine {
         let increment = call.data().ttl("increment")?.unwrap_or_default();
         let limits = self.mounts.limits(&found.entry.path).unwrap_or_else(|| Limits::from(call.mount));
         let warnings = self.tokens.renew(txn, &mut found, increment, limits, call.now)?;
-        Ok(Reply { body: Body::Auth(Box::new(auth_block(text, &found.entry, call.now))), warnings })
+        Ok(Reply { body: Body::Auth(Box::new(auth_block(text, &found.entry, call.now))), warnings, ..Reply::default() })
     }
 
     fn revoke(&self, call: &Call<'_>, txn: &mut Txn, by: By) -> Result<Reply, EngineError> {
