@@ -167,6 +167,10 @@ pub fn wrapping_jwt_key() -> Key {
 pub fn lockout(mount: &str, alias: &str) -> Key {
     Key::local(format!("sys/lockout/{mount}/{alias}"))
 }
+/// All users with failed logins.
+pub fn lockouts() -> Prefix {
+    Prefix::new(Scope::Local, "sys/lockout/")
+}
 /// A mount that was disabled and whose rows are being deleted, page by page.
 pub fn doomed_mount(scope: Scope, id: &str) -> Key {
     Key::new(scope, format!("sys/doomed/{id}"))

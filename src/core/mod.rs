@@ -8,11 +8,13 @@
 mod audit_table;
 pub mod cluster_identity;
 mod context;
+mod envelope;
 pub mod health;
 pub mod join;
 pub mod keys;
 pub mod lease;
 pub mod lifecycle;
+pub mod lockout;
 mod mounts;
 pub mod node_identity;
 mod node_service;
@@ -26,6 +28,7 @@ mod sys;
 pub mod testing;
 pub mod token;
 mod upstream;
+pub mod wrapping;
 
 pub use crate::raft::{CommitError, Peer as ActiveNode};
 pub use context::{Context, Keys, RootKey, Sealed, WriteError};

@@ -1,9 +1,7 @@
-//! The success envelope: field order, nulls, 204, and the keys that clients older than the envelope read at the top.
-
-use serde_json::{Map, Value, json};
+//! The status of an answer, and whether it has a body at all: 200, 204 or 404.
 
 use super::answer::Answer;
-use crate::core::{AuthInfo, Response, WrapInfo};
+use crate::core::Response;
 use crate::engine::Operation;
 
 /// Renders what a request to `path` ended in.
@@ -22,7 +20,7 @@ fn body(operation: Operation, path: &str, response: Response) -> Answer {
     }
     let has_more = response.data.is_some() || response.auth.is_some() || response.wrap_info.is_some() || !response.warnings.is_empty();
     if response.is_missing {
-        return if has_more { Answer::json(404, &envelope(path, response)) } else { Answer::errors(404, Vec::new()) };
+        return if has_more { Answer::json(404, &response.envelope(path)) } else { Answer::errors(404, Vec::new()) };
     }
     if !has_more && response.lease_id.is_empty() {
         return match operation {
@@ -30,72 +28,15 @@ fn body(operation: Operation, path: &str, response: Response) -> Answer {
             _ => Answer::empty(204),
         };
     }
-    Answer::json(200, &envelope(path, response))
-}
-
-fn envelope(path: &str, response: Response) -> Value {
-    let wrapped = response.wrap_info.is_some();
-    let mut out = Map::new();
-    out.insert("request_id".to_owned(), json!(if wrapped { "" } else { &response.request_id }));
-    out.insert("lease_id".to_owned(), json!(response.lease_id));
-    out.insert("renewable".to_owned(), json!(response.renewable));
-    out.insert("lease_duration".to_owned(), json!(response.lease_duration));
-    let mirrored = match (&response.data, wrapped) {
-        (Some(data), false) if is_mirrored(path) => data.clone(),
-        _ => Map::new(),
-    };
-    out.insert("data".to_owned(), if wrapped { Value::Null } else { response.data.map_or(Value::Null, Value::Object) });
-    out.insert("wrap_info".to_owned(), response.wrap_info.map_or(Value::Null, wrap_info));
-    out.insert("warnings".to_owned(), if response.warnings.is_empty() { Value::Null } else { json!(response.warnings) });
-    out.insert("auth".to_owned(), if wrapped { Value::Null } else { response.auth.map_or(Value::Null, auth) });
-    out.insert("mount_type".to_owned(), json!(response.mount_type));
-    for (key, value) in mirrored {
-        out.entry(key).or_insert(value);
-    }
-    Value::Object(out)
-}
-
-fn wrap_info(wrap: WrapInfo) -> Value {
-    let mut out = json!({
-        "token": wrap.token.expose(),
-        "accessor": wrap.accessor,
-        "ttl": wrap.ttl,
-        "creation_time": wrap.creation_time,
-        "creation_path": wrap.creation_path,
-    });
-    if !wrap.wrapped_accessor.is_empty() {
-        out["wrapped_accessor"] = json!(wrap.wrapped_accessor);
-    }
-    out
-}
-
-fn auth(auth: AuthInfo) -> Value {
-    let mut out = Map::new();
-    out.insert("client_token".to_owned(), json!(auth.client_token.expose()));
-    out.extend(auth.fields);
-    Value::Object(out)
-}
-
-/// Whether every key of `data` is repeated at the top.
-fn is_mirrored(path: &str) -> bool {
-    let Some(path) = path.strip_prefix("sys/") else { return false };
-    let path = path.strip_suffix('/').unwrap_or(path);
-    let (first, rest) = path.split_once('/').unwrap_or((path, ""));
-    match first {
-        "audit" | "audit-hash" | "auth" | "mounts" | "policy" => true,
-        "capabilities" | "capabilities-self" | "capabilities-accessor" | "ha-status" | "key-status" | "remount" | "rotate" => {
-            rest.is_empty()
-        }
-        "config" => rest == "cors" || rest.starts_with("auditing/request-headers"),
-        "rekey" => matches!(rest, "backup" | "recovery-key-backup"),
-        "wrapping" => rest == "wrap",
-        _ => false,
-    }
+    Answer::json(200, &response.envelope(path))
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Map, Value, json};
+
     use super::*;
+    use crate::core::{AuthInfo, WrapInfo};
 
     fn object(value: Value) -> Map<String, Value> {
         let Value::Object(map) = value else { panic!("tests pass objects") };

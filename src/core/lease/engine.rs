@@ -58,11 +58,7 @@ impl LeaseEngine {
             Some(Found::Token(..)) => Err(EngineError::invalid("tokens cannot be renewed through this endpoint")),
             Some(Found::Secret(lease)) => {
                 let (lease, warnings) = self.leases.renew(txn, *lease, increment, call.now)?;
-                let body = Body::Renewed {
-                    lease_duration: lease.ttl_left(call.now).0,
-                    lease_id: lease.id,
-                    renewable: lease.renewable,
-                };
+                let body = Body::Renewed { lease_duration: lease.ttl_left(call.now).0, lease_id: lease.id, renewable: lease.renewable };
                 Ok(Reply { body, warnings, ..Reply::default() })
             }
         }
@@ -100,10 +96,8 @@ fn irrevocable(call: &Call<'_>, txn: &mut Txn) -> Result<Reply, EngineError> {
     }
     let is_cut = leases.len() > limit;
     leases.truncate(limit);
-    let rows: Vec<_> = leases
-        .iter()
-        .map(|lease| json!({ "lease_id": lease.id, "mount_id": lease.mount_accessor, "error": lease.revoke_error }))
-        .collect();
+    let rows: Vec<_> =
+        leases.iter().map(|lease| json!({ "lease_id": lease.id, "mount_id": lease.mount_accessor, "error": lease.revoke_error })).collect();
     let reply = Reply::json(json!({ "lease_count": rows.len(), "leases": rows }));
     Ok(if is_cut { reply.warn(format!("Results limited to {limit}; use limit=none to see all")) } else { reply })
 }

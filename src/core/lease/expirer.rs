@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -11,7 +12,8 @@ use super::Leases;
 use super::revoke::as_engine_error;
 use super::sweep::{Due, DueOf};
 use crate::barrier::BarrierError;
-use crate::core::keys;
+use crate::core::lifecycle::{ActivePart, StartError};
+use crate::core::{keys, lockout};
 use crate::engine::EngineError;
 use crate::types::Timestamp;
 
@@ -44,25 +46,32 @@ impl Expirer {
     pub fn new(leases: Arc<Leases>) -> Self {
         Self { leases, running: Mutex::new(None) }
     }
+}
 
-    /// Starts the sweep, if it does not run.
-    pub async fn begin(&self) {
+#[async_trait]
+impl ActivePart for Expirer {
+    fn name(&self) -> &'static str {
+        "leases"
+    }
+
+    async fn start(&self) -> Result<(), StartError> {
+        self.leases.tokens.ensure().await.map_err(|error| StartError::new(self.name(), error))?;
         let mut running = self.running.lock().await;
         if running.is_none() {
             let stop = CancellationToken::new();
             let task = tokio::spawn(run(self.leases.clone(), stop.clone()));
             *running = Some((stop, task));
         }
+        Ok(())
     }
 
-    /// Stops the sweep and waits until it has.
-    pub async fn end(&self) {
+    async fn stop(&self) {
         let running = self.running.lock().await.take();
         if let Some((stop, task)) = running {
             stop.cancel();
-            if let Err(error) = task.await {
-                tracing::error!(%error, "the sweep of leases ended badly");
-            }
+            // Whatever it was about to commit is whole or not at all.
+            task.abort();
+            let _ = task.await;
         }
     }
 }
@@ -103,7 +112,7 @@ impl Leases {
         let all: Vec<Due> = paths.iter().filter_map(|path| Due::parse(path)).collect();
         let next = all.iter().find(|due| due.at_ms > now.0).map(|due| due.at_ms);
         let due: Vec<Due> = all.into_iter().filter(|due| due.at_ms <= now.0).collect();
-        let (tokens, leases): (Vec<Due>, Vec<Due>) = due.into_iter().partition(|due| matches!(due.what, DueOf::Token(_)));
+        let (tokens, leases): (Vec<Due>, Vec<Due>) = due.into_iter().partition(|due| !matches!(due.what, DueOf::Lease(_)));
         let was_busy = !tokens.is_empty() || !leases.is_empty();
         for some in tokens.chunks(TOKENS_AT_ONCE) {
             self.sweep_tokens(some, now).await?;
@@ -129,8 +138,12 @@ impl Leases {
     async fn sweep_tokens(&self, some: &[Due], now: Timestamp) -> Result<(), EngineError> {
         let mut txn = self.begin()?;
         for due in some {
-            let DueOf::Token(key) = &due.what else { continue };
-            match self.sweep_token(&mut txn, due, key, now) {
+            let swept = match &due.what {
+                DueOf::Token(key) => self.sweep_token(&mut txn, due, key, now),
+                DueOf::Lockout(name) => lockout::sweep(&mut txn, name, &due.row, now),
+                DueOf::Lease(_) => continue,
+            };
+            match swept {
                 Err(BarrierError::Damaged(row)) => {
                     tracing::error!(?row, "a token cannot be read");
                     return self.put_off(due).await.map_err(as_engine_error);

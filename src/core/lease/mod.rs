@@ -29,7 +29,7 @@ pub use register::{NewLease, Registered};
 pub use revoke::OnFailure;
 
 use super::token::{Limits, Tokens};
-use super::{Context, keys};
+use super::{Context, EndLeases, WriteError, keys};
 use crate::barrier::Txn;
 use crate::engine::EngineError;
 use crate::types::Key;
@@ -71,11 +71,23 @@ impl Leases {
         Self { ctx, tokens, mounts, due: Notify::new() }
     }
 
+    /// What tokens are hashed with is there, and all that is due is looked for: the part that runs on the active node only.
+    pub fn expirer(self: &Arc<Self>) -> Expirer {
+        Expirer::new(self.clone())
+    }
+
     /// These keys were written: wakes the sweep if something became due.
     pub fn forget(&self, changed: &[Key]) {
         let dues = keys::dues();
         if changed.iter().any(|key| dues.contains(key)) {
             self.due.notify_one();
         }
+    }
+}
+
+#[async_trait]
+impl EndLeases for Leases {
+    async fn end_below(&self, path: &str) -> Result<(), WriteError> {
+        self.revoke_prefix(path, OnFailure::Stop).await.map_err(WriteError::Engine)
     }
 }

@@ -1,7 +1,7 @@
 //! Registering leases, in the transaction of the request that made what they are for.
 
-use super::entry::{Lease, StoredLease};
 use super::Leases;
+use super::entry::{Lease, StoredLease};
 use crate::barrier::Txn;
 use crate::core::keys;
 use crate::core::token::entry::write_json;
@@ -51,8 +51,8 @@ impl Leases {
             ));
         }
         let terms = Terms { default_secs: new.spec.ttl.0, max_secs: new.spec.max_ttl.0, ..Terms::default() };
-        let mut given = ttl::grant(Limits::from(new.mount), &terms, new.spec.ttl, now, now)
-            .map_err(|past| EngineError::invalid(past.to_string()))?;
+        let mut given =
+            ttl::grant(Limits::from(new.mount), &terms, new.spec.ttl, now, now).map_err(|past| EngineError::invalid(past.to_string()))?;
         // Nothing that a batch token was given outlives it: nobody would end it earlier (CVE-2020-25816).
         if let Some(end) = token.expires_ms.filter(|end| token.is_batch && *end < given.expires.0) {
             given.expires = Timestamp(end);

@@ -33,6 +33,8 @@ pub(super) enum DueOf {
     Token(String),
     /// The lease with this id.
     Lease(String),
+    /// A user's failed logins: see `core::lockout`.
+    Lockout(String),
 }
 
 impl Due {
@@ -42,6 +44,7 @@ impl Due {
         let (at, what) = rest.split_once('/')?;
         let what = match what.split_once('/')? {
             ("token", key) => DueOf::Token(key.to_owned()),
+            ("lockout", name) => DueOf::Lockout(name.to_owned()),
             ("lease", id) => DueOf::Lease(id.to_owned()),
             _ => return None,
         };
@@ -177,6 +180,7 @@ impl Leases {
         let what = match &due.what {
             DueOf::Token(key) => format!("token/{key}"),
             DueOf::Lease(id) => format!("lease/{id}"),
+            DueOf::Lockout(name) => format!("lockout/{name}"),
         };
         let later = self.ctx.now().0 + 3_600_000;
         self.ctx

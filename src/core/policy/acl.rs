@@ -65,11 +65,7 @@ impl Acl {
                     }
                     continue;
                 }
-                let new = Rule {
-                    capabilities: rule.capabilities,
-                    constraints: rule.constraints.clone(),
-                    policies: vec![name.to_owned()],
-                };
+                let new = Rule { capabilities: rule.capabilities, constraints: rule.constraints.clone(), policies: vec![name.to_owned()] };
                 match pattern {
                     None => {
                         acl.exact.insert(rule.pattern.clone(), new);

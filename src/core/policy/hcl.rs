@@ -46,9 +46,7 @@ impl Node {
     /// The same as JSON.
     pub fn into_json(self) -> Value {
         match self {
-            Self::Object(lines) => {
-                Value::Object(lines.into_iter().map(|line| (line.keys.join("."), line.node.into_json())).collect())
-            }
+            Self::Object(lines) => Value::Object(lines.into_iter().map(|line| (line.keys.join("."), line.node.into_json())).collect()),
             Self::List(nodes) => Value::Array(nodes.into_iter().map(Self::into_json).collect()),
             Self::Text(text) => Value::String(text),
             Self::Other(value) => value,

@@ -19,8 +19,8 @@ pub use acl::{Acl, Decision};
 pub use cache::Policies;
 pub use capabilities::CapabilitiesEngine;
 pub use engine::PolicyEngine;
-pub use pattern::glob;
 pub use parse::{Policy, PolicyError};
+pub use pattern::glob;
 
 /// Names of policies as they are kept: trimmed, in lower case, sorted, each once, no blanks; `root` swallows all others.
 pub fn sanitize(names: Vec<String>) -> Vec<String> {

@@ -36,9 +36,7 @@ impl Constraints {
             }
         }
         self.required.extend(other.required.iter().filter(|name| !self.required.contains(name)).cloned().collect::<Vec<_>>());
-        for (mine, theirs) in
-            [(&mut self.min_wrapping_ttl, other.min_wrapping_ttl), (&mut self.max_wrapping_ttl, other.max_wrapping_ttl)]
-        {
+        for (mine, theirs) in [(&mut self.min_wrapping_ttl, other.min_wrapping_ttl), (&mut self.max_wrapping_ttl, other.max_wrapping_ttl)] {
             if theirs.0 > 0 && (mine.0 == 0 || theirs < *mine) {
                 *mine = theirs;
             }

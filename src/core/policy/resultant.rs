@@ -9,8 +9,7 @@ pub(super) fn shown(acl: &Acl) -> Map<String, Value> {
     let mut exact: Vec<_> = acl.exact.iter().collect();
     exact.sort_by_key(|(path, _)| path.as_str());
     let exact: Map<String, Value> = exact.into_iter().map(|(path, rule)| (path.clone(), shown_rule(rule))).collect();
-    let globs: Map<String, Value> =
-        acl.patterns.iter().map(|(pattern, rule)| (pattern.shown().to_owned(), shown_rule(rule))).collect();
+    let globs: Map<String, Value> = acl.patterns.iter().map(|(pattern, rule)| (pattern.shown().to_owned(), shown_rule(rule))).collect();
     let mut data = Map::new();
     data.insert("root".to_owned(), json!(acl.is_root));
     data.insert("exact_paths".to_owned(), Value::Object(exact));

@@ -60,16 +60,13 @@ impl TokenEngine {
 
     fn create(&self, call: &Call<'_>, txn: &mut Txn, role_name: &str) -> Result<Reply, EngineError> {
         let parent_key = call.caller.token_key.clone().ok_or_else(|| EngineError::invalid("batch tokens cannot create more tokens"))?;
-        let parent =
-            read_entry(txn, &parent_key)?.ok_or_else(|| EngineError::invalid("parent token lookup failed: no parent found"))?;
+        let parent = read_entry(txn, &parent_key)?.ok_or_else(|| EngineError::invalid("parent token lookup failed: no parent found"))?;
         if parent.is_limited {
             return Err(EngineError::invalid("restricted use token cannot generate child tokens"));
         }
         let role: Option<TokenRole> = match role_name {
             "" => None,
-            name => Some(
-                read_json(txn, &keys::token_role(name))?.ok_or_else(|| EngineError::invalid(format!("unknown role {name}")))?,
-            ),
+            name => Some(read_json(txn, &keys::token_role(name))?.ok_or_else(|| EngineError::invalid(format!("unknown role {name}")))?),
         };
         let role = role.as_ref();
         let asked = CreateRequest::parse(call.data(), role.is_some())?;

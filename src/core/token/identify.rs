@@ -121,9 +121,8 @@ fn contains(cidr: &str, address: IpAddr) -> bool {
 /// Whether `text` is an address or a CIDR.
 pub(super) fn is_cidr(text: &str) -> bool {
     let (net, bits) = text.split_once('/').map_or((text, None), |(net, bits)| (net, Some(bits)));
-    net.parse::<IpAddr>().is_ok_and(|net| {
-        bits.is_none_or(|bits| bits.parse::<u8>().is_ok_and(|bits| bits <= if net.is_ipv4() { 32 } else { 128 }))
-    })
+    net.parse::<IpAddr>()
+        .is_ok_and(|net| bits.is_none_or(|bits| bits.parse::<u8>().is_ok_and(|bits| bits <= if net.is_ipv4() { 32 } else { 128 })))
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub use spec::{Made, TokenSpec};
 pub use ttl::{Limits, Renewal, Terms};
 
 use super::{Context, WriteError};
-use crate::types::Key;
+use crate::types::{Key, Scope};
 use salts::Salts;
 
 /// All tokens of this cluster.
@@ -60,6 +60,9 @@ impl Tokens {
     pub async fn ensure(&self) -> Result<(), WriteError> {
         self.ctx
             .write(|txn| {
+                if !txn.reader().role().may_write(Scope::Local) {
+                    return Ok(());
+                }
                 self.salt(txn)?;
                 self.batch_key(txn)?;
                 Ok(())

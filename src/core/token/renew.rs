@@ -34,9 +34,8 @@ impl Tokens {
             return Err(EngineError::invalid("lease is not renewable"));
         }
         if !entry.role.is_empty() {
-            let role: TokenRole = read_json(txn, &keys::token_role(&entry.role))?.ok_or_else(|| {
-                EngineError::Internal(format!("original token role {:?} could not be found, not renewing", entry.role))
-            })?;
+            let role: TokenRole = read_json(txn, &keys::token_role(&entry.role))?
+                .ok_or_else(|| EngineError::Internal(format!("original token role {:?} could not be found, not renewing", entry.role)))?;
             if role.period_secs > 0 {
                 entry.terms.period_secs = role.period_secs;
             }

@@ -45,7 +45,8 @@ impl CreateRequest {
             Some(_) => return Err(EngineError::invalid("invalid 'token_type' value")),
         };
         if data.text("entity_alias")?.is_some_and(|alias| !alias.is_empty()) {
-            let text = if has_role { "invalid 'entity_alias' value" } else { "'entity_alias' is only allowed in combination with token role" };
+            let text =
+                if has_role { "invalid 'entity_alias' value" } else { "'entity_alias' is only allowed in combination with token role" };
             return Err(EngineError::invalid(text));
         }
         let uses = data.integer("num_uses")?.unwrap_or(0);
@@ -90,11 +91,7 @@ pub(super) struct Creator<'a> {
 ///
 /// # Errors
 /// With a text for the client.
-pub(super) fn policies_for(
-    asked: &CreateRequest,
-    creator: Creator<'_>,
-    role: Option<&TokenRole>,
-) -> Result<Vec<String>, EngineError> {
+pub(super) fn policies_for(asked: &CreateRequest, creator: Creator<'_>, role: Option<&TokenRole>) -> Result<Vec<String>, EngineError> {
     let no_default = asked.no_default_policy || role.is_some_and(|role| role.no_default_policy);
     let has = |names: &[String], name: &str| names.iter().any(|known| known == name);
     let mut adds_default = !no_default;
@@ -202,11 +199,7 @@ mod tests {
 
     #[test]
     fn a_role_decides_instead_of_the_parent() {
-        let role = TokenRole {
-            allowed_policies: names(&["a", "b"]),
-            allowed_policies_glob: names(&["team-*"]),
-            ..TokenRole::default()
-        };
+        let role = TokenRole { allowed_policies: names(&["a", "b"]), allowed_policies_glob: names(&["team-*"]), ..TokenRole::default() };
         check(None, &["x"], false, Some(&role), Ok(&["a", "b", "default"]));
         check(Some(&["team-x"]), &["x"], false, Some(&role), Ok(&["default", "team-x"]));
         check(Some(&["c"]), &["x"], false, Some(&role), Err("must be subset of the role's allowed policies"));

@@ -20,13 +20,7 @@ impl Tokens {
     }
 
     /// As [`Tokens::revoke`], marking at most `budget` tokens now; the sweep of the lowest ones marked goes on with the rest.
-    pub(in crate::core) fn revoke_tree(
-        &self,
-        txn: &mut Txn,
-        key: &str,
-        now: Timestamp,
-        mut budget: usize,
-    ) -> Result<(), BarrierError> {
+    pub(in crate::core) fn revoke_tree(&self, txn: &mut Txn, key: &str, now: Timestamp, mut budget: usize) -> Result<(), BarrierError> {
         let mut waiting = vec![key.to_owned()];
         while let Some(key) = waiting.pop() {
             let Some(mut entry) = read_entry(txn, &key)?.filter(|entry| !entry.is_revoked) else { continue };

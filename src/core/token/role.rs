@@ -123,11 +123,9 @@ impl TokenRole {
                 *target = sanitize(texts);
             }
         }
-        for (field, target) in [
-            ("orphan", &mut self.orphan),
-            ("renewable", &mut self.renewable),
-            ("token_no_default_policy", &mut self.no_default_policy),
-        ] {
+        for (field, target) in
+            [("orphan", &mut self.orphan), ("renewable", &mut self.renewable), ("token_no_default_policy", &mut self.no_default_policy)]
+        {
             if let Some(flag) = data.flag(field)? {
                 *target = flag;
             }
@@ -136,10 +134,9 @@ impl TokenRole {
             check_suffix(&suffix)?;
             self.path_suffix = suffix;
         }
-        for (new, old, target) in [
-            ("token_period", "period", &mut self.period_secs),
-            ("token_explicit_max_ttl", "explicit_max_ttl", &mut self.explicit_max_secs),
-        ] {
+        for (new, old, target) in
+            [("token_period", "period", &mut self.period_secs), ("token_explicit_max_ttl", "explicit_max_ttl", &mut self.explicit_max_secs)]
+        {
             if let Some(ttl) = data.ttl(new)?.or(data.ttl(old)?) {
                 *target = ttl.0;
             }
@@ -203,7 +200,10 @@ impl TokenRole {
         let mut set = |name: &str, value: Value| {
             data.insert(name.to_owned(), value);
         };
-        set("allowed_entity_aliases", if self.allowed_entity_aliases.is_empty() { Value::Null } else { json!(self.allowed_entity_aliases) });
+        set(
+            "allowed_entity_aliases",
+            if self.allowed_entity_aliases.is_empty() { Value::Null } else { json!(self.allowed_entity_aliases) },
+        );
         set("allowed_policies", json!(self.allowed_policies));
         set("allowed_policies_glob", json!(self.allowed_policies_glob));
         set("disallowed_policies", json!(self.disallowed_policies));
@@ -234,9 +234,7 @@ fn check_suffix(suffix: &str) -> Result<(), EngineError> {
     let is_inner = |c: char| is_word(c) || matches!(c, '-' | '.');
     let is_fine = suffix.is_empty() || suffix.chars().all(is_inner) && suffix.starts_with(is_word) && suffix.ends_with(is_word);
     if !is_fine {
-        return Err(EngineError::invalid(
-            r"given role path suffix contains invalid characters; must match ^\w[\w-.]+\w$".to_owned(),
-        ));
+        return Err(EngineError::invalid(r"given role path suffix contains invalid characters; must match ^\w[\w-.]+\w$".to_owned()));
     }
     if suffix.contains("..") {
         return Err(EngineError::invalid("error registering path suffix: path cannot contain parent references"));
