@@ -10,7 +10,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use tokio::sync::watch;
 
-use super::connection::{Connection, DialError};
+use super::connection::{BRISK, Connection, DialError, KeepAlive, PATIENT};
 use crate::crypto::cert::Identity;
 
 /// What a connection is for.
@@ -24,6 +24,15 @@ pub(super) enum Lane {
     Bulk,
     /// Requests handed on.
     Forward,
+}
+
+impl Lane {
+    fn keep_alive(self) -> KeepAlive {
+        match self {
+            Self::Control | Self::Append(_) => BRISK,
+            Self::Bulk | Self::Forward => PATIENT,
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -79,7 +88,7 @@ impl Dialer {
         dialled.retain(|_, other| other.serves(&identity));
         let (to, as_whom) = (slot.clone(), identity.clone());
         // A task of its own: whoever waits may give up sooner than dialling does, again and again.
-        let dialling = tokio::spawn(async move { Connection::dial(&to.addr, &identity, to.node.as_deref()).await });
+        let dialling = tokio::spawn(async move { Connection::dial(&to.addr, &identity, to.node.as_deref(), to.lane.keep_alive()).await });
         let gone = DialError::Timeout(slot.addr.clone());
         let connection = dialling.map(|done| done.unwrap_or(Err(gone))).boxed().shared();
         dialled.insert(slot, Dialled { as_whom, connection: connection.clone() });

@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tower::ServiceExt;
 
-use super::connection::{CONNECTION_WINDOW_BYTES, FRAME_BYTES, KEEP_ALIVE, STREAM_WINDOW_BYTES};
+use super::connection::{CONNECTION_WINDOW_BYTES, FRAME_BYTES, PATIENT, STREAM_WINDOW_BYTES};
 use super::forward_service::{forward_service, renewal_service};
 use super::half_open::{HalfOpen, Handshaking};
 use super::link_service::replication_service;
@@ -35,7 +35,7 @@ use crate::raft::RaftStatus;
 use crate::types::Clock;
 
 /// How long a handshake may take.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+const HANDSHAKE_TIMEOUT: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(5) };
 /// Most connections of peers, all together: a cluster of a dozen nodes and all secondaries need less.
 const CONNECTIONS_MAX: usize = 1024;
 /// Most requests at one time on one connection.
@@ -180,8 +180,8 @@ async fn converse(shared: &Shared, stream: TlsStream<TcpStream>, described: Desc
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_frame_size(FRAME_BYTES)
         .max_concurrent_streams(STREAMS_MAX)
-        .keep_alive_interval(KEEP_ALIVE.0)
-        .keep_alive_timeout(KEEP_ALIVE.1)
+        .keep_alive_interval(PATIENT.0)
+        .keep_alive_timeout(PATIENT.1)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     tokio::pin!(connection);
     let ended = tokio::select! {

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tonic::codec::CompressionEncoding;
 use tonic::{Code, Status};
 
-use super::connection::{Connection, Failure, origin};
+use super::connection::{Connection, Failure, PATIENT, origin};
 use super::forward::outcome_of;
 use super::forward_service::FORWARD_MESSAGE_BYTES_MAX;
 use super::link_wire;
@@ -47,7 +47,7 @@ pub(super) async fn find_active(addrs: &[String], identity: &Identity) -> Result
         if tried.len() >= ADDRS_TRIED_MAX || !tried.insert(addr.clone()) {
             continue;
         }
-        let connection = match Connection::dial(&addr, identity, None).await {
+        let connection = match Connection::dial(&addr, identity, None, PATIENT).await {
             Ok(connection) => connection,
             Err(error) => {
                 why = error.to_string();

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::connection::{Connection, origin};
+use super::connection::{Connection, PATIENT, origin};
 use super::testing::{At, Rig, authority, dialer, expired, node, secondary, status};
 use super::wire::raft::CallRequest;
 use super::wire::raft::raft_client::RaftClient;
@@ -27,14 +27,14 @@ use crate::types::{Clock, Generation, HistoryHash, NodeId, Position, SystemClock
 
 /// Whether `identity` gets an answer of the Raft service at `addr`; else what it got instead.
 async fn reaches_raft(addr: &str, identity: &Identity) -> Result<(), String> {
-    let connection = Connection::dial(addr, identity, None).await.map_err(|error| error.to_string())?;
+    let connection = Connection::dial(addr, identity, None, PATIENT).await.map_err(|error| error.to_string())?;
     let mut client = RaftClient::with_origin(connection, origin());
     let request = CallRequest { kind: 1, message: Bytes::new() };
     client.call(request).await.map(|_| ()).map_err(|status| format!("{:?}", status.code()))
 }
 
 async fn reaches_replication(addr: &str, identity: &Identity) -> Result<(), String> {
-    let connection = Connection::dial(addr, identity, None).await.map_err(|error| error.to_string())?;
+    let connection = Connection::dial(addr, identity, None, PATIENT).await.map_err(|error| error.to_string())?;
     primary::client(connection).who_is_active(WhoIsActiveRequest {}).await.map(|_| ()).map_err(|status| format!("{:?}", status.code()))
 }
 
@@ -85,6 +85,14 @@ async fn who_shows_no_certificate_is_told_nothing() {
         assert!(stream.read_to_end(&mut answer).await.is_err(), "{answer:?}");
     }
     assert!(rig.fakes.heard.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn who_says_nothing_is_hung_up_on() {
+    let rig = Rig::active(&authority(), "a").await;
+    let mut silent = TcpStream::connect(&rig.addr).await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(10), silent.read_to_end(&mut Vec::new())).await;
+    assert!(ended.is_ok(), "the connection is closed in time");
 }
 
 #[tokio::test]
@@ -362,7 +370,7 @@ async fn a_certificate_is_renewed_at_half_of_its_life() {
 async fn a_node_that_was_removed_gets_no_new_certificate() {
     let ours = authority();
     let active = Rig::active(&ours, "a").await;
-    let connection = Connection::dial(&active.addr, &node(&ours, "b"), Some("a")).await.unwrap();
+    let connection = Connection::dial(&active.addr, &node(&ours, "b"), Some("a"), PATIENT).await.unwrap();
     let mut client = super::wire::cluster::renewal_client::RenewalClient::with_origin(connection, origin());
     let refused = client.renew(super::wire::cluster::RenewRequest {}).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::PermissionDenied);
