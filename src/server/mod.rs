@@ -5,4 +5,7 @@ mod banner;
 pub mod config;
 mod data_folder;
 mod hardening;
+mod join_client;
 mod signals;
+
+pub use join_client::HttpJoinClient;
