@@ -43,10 +43,12 @@ impl fmt::Debug for Lifecycle {
 impl Lifecycle {
     /// Nothing runs until [`Self::run`].
     pub fn new(ctx: Arc<Context>, seal: Arc<Seal>) -> Arc<Self> {
+        let standing = watch::Sender::new(Standing::Uninitialized);
+        seal.follow_standing(standing.subscribe());
         Arc::new(Self {
             ctx,
             seal,
-            standing: watch::Sender::new(Standing::Uninitialized),
+            standing,
             active_since: Mutex::default(),
             rest_until: Mutex::default(),
             look: Notify::new(),

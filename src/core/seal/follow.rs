@@ -1,6 +1,6 @@
 //! Following changes of the keys that other nodes or clusters made: rotation, and the adoption of a primary's keys.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use super::super::keys;
 use super::super::{Keys, RootKey};
@@ -36,7 +36,13 @@ impl Seal {
     }
 
     /// Brings the keys in memory in line with the rows.
-    pub(super) fn follow(&self) {
+    fn follow(&self) {
+        let taking = self.taking();
+        self.follow_while(&taking);
+    }
+
+    /// The same, for who holds the lock already.
+    pub(super) fn follow_while(&self, taking: &MutexGuard<'_, ()>) {
         let Ok(held) = self.ctx.keys() else { return };
         match self.followed(&held) {
             Ok(Some(keys)) => {
@@ -49,7 +55,7 @@ impl Seal {
                     %error,
                     "encryption keys have changed out from underneath us (possibly due to replication enabling), must be unsealed again"
                 );
-                self.seal();
+                self.drop_keys(taking);
             }
         }
     }

@@ -6,6 +6,7 @@
 //!
 //! Not here: which node is active (`lifecycle`), how a value is encrypted (`barrier`).
 
+mod auto_rotate;
 mod collector;
 mod error;
 mod follow;
@@ -22,11 +23,13 @@ mod tests;
 mod unseal;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
+pub use auto_rotate::AutoRotate;
 pub use error::SealError;
 pub use follow::root_key_handover_row;
 pub use generate_root::{GenerateRootRequest, GenerateRootStatus, decode_token};
@@ -40,11 +43,17 @@ pub(super) use stored::UnsealKey;
 pub(super) use unseal::WRONG_SHARES;
 pub use unseal::{ShareRequest, UnsealRequest};
 
-use super::Context;
+use super::{Context, Standing};
 use super::join::{JoinClient, PendingJoin};
 use super::node_identity::NodeIdentity;
 use crate::raft::Member;
 use collector::Collector;
+
+/// What `sys/seal` answers on a standby, with status 500: it seals the active node, and is never handed on.
+pub const SEAL_ON_STANDBY: &str = "vault cannot seal when in standby mode; please restart instead";
+
+/// How long an unseal waits for the node to be active, or to know who is.
+const SETTLE_MAX: Duration = Duration::from_secs(5);
 
 /// What the seal is built from.
 pub struct SealParts {
@@ -75,6 +84,12 @@ pub struct Seal {
     /// Counts unseals alone.
     unseals: AtomicU64,
     progress: Mutex<Progress>,
+    /// Held while keys are taken or dropped.
+    taking: Mutex<()>,
+    /// Once the cluster exists it does not cease to.
+    exists: AtomicBool,
+    /// How this node stands, once lifecycle tells.
+    standing: OnceLock<watch::Receiver<Standing>>,
     /// One init or unseal at a time.
     turn: tokio::sync::Mutex<()>,
 }
@@ -108,6 +123,9 @@ impl Seal {
             changes: watch::Sender::new(0),
             unseals: AtomicU64::new(0),
             progress: Mutex::default(),
+            taking: Mutex::default(),
+            exists: AtomicBool::new(false),
+            standing: OnceLock::new(),
             turn: tokio::sync::Mutex::default(),
         })
     }
@@ -134,7 +152,10 @@ impl Seal {
 
     /// Whether the cluster exists and this node is, or is becoming, one of it.
     pub fn is_initialized(&self) -> bool {
-        self.is_joining() || self.has_seal_config()
+        if !self.exists.load(Ordering::Relaxed) && self.has_seal_config() {
+            self.exists.store(true, Ordering::Relaxed);
+        }
+        self.exists.load(Ordering::Relaxed) || self.is_joining()
     }
 
     /// Whether this node waits for unseal shares, or for its leader, to become a member.
@@ -144,16 +165,38 @@ impl Seal {
 
     /// Drops the keys. Lifecycle stops what ran with them.
     pub fn seal(&self) {
-        if !self.ctx.is_sealed() {
-            self.ctx.drop_keys();
-            let mut progress = self.progress();
-            progress.unseal = Collector::default();
-            progress.generate_root = None;
-            progress.rekey = None;
-            drop(progress);
-            tracing::warn!("sealed");
-            self.announce();
+        let taking = self.taking();
+        self.drop_keys(&taking);
+    }
+
+    fn drop_keys(&self, _: &MutexGuard<'_, ()>) {
+        if self.ctx.is_sealed() {
+            return;
         }
+        self.ctx.drop_keys();
+        let mut progress = self.progress();
+        progress.unseal = Collector::default();
+        progress.generate_root = None;
+        progress.rekey = None;
+        drop(progress);
+        tracing::warn!("sealed");
+        self.announce();
+    }
+
+    /// Lifecycle tells here how this node stands.
+    pub(super) fn follow_standing(&self, standing: watch::Receiver<Standing>) {
+        let _ = self.standing.set(standing);
+    }
+
+    /// Waits, for a while, until a node that was unsealed is active or knows who is: so that a client that unsealed may go on at once.
+    async fn settle(&self) {
+        let Some(mut standing) = self.standing.get().cloned() else { return };
+        let settled = |standing: &Standing| matches!(standing, Standing::Active | Standing::Removed | Standing::Standby { active: Some(_) });
+        let _ = tokio::time::timeout(SETTLE_MAX, standing.wait_for(settled)).await;
+    }
+
+    fn taking(&self) -> MutexGuard<'_, ()> {
+        self.taking.lock().expect("no holder of this lock panics")
     }
 
     pub(super) fn ctx(&self) -> &Arc<Context> {

@@ -108,6 +108,9 @@ impl Seal {
                     Some(join) => self.finish_join(join, unseal_key).await?,
                     None => self.unseal_with(&unseal_key)?,
                 }
+                if !self.ctx.is_sealed() {
+                    self.settle().await;
+                }
             }
         }
         self.status()
@@ -122,11 +125,13 @@ impl Seal {
             Some(Err(error)) => return Err(SealError::Failed(error.to_string())),
             None => return Err(SealError::failed("the keyring is not here yet")),
         };
+        let taking = self.taking();
         self.ctx.set_keys(Keys { root, keyring: Arc::new(keyring) });
         self.unseals.fetch_add(1, Ordering::Relaxed);
         self.progress().join = None;
         // A rotation may have been applied between reading and taking the keyring.
-        self.follow();
+        self.follow_while(&taking);
+        drop(taking);
         tracing::info!("unsealed");
         self.renew_identity();
         self.announce();
