@@ -4,15 +4,35 @@
 //! The layers above see [`Consensus`]; the layer that owns the network gives a [`transport::Transport`].
 //! Not here: what entries mean (`machine`), keys (`barrier`), gRPC (`cluster`).
 
+mod adapter;
+mod compaction;
+mod config;
+mod entry;
+mod fatal;
+mod handle;
+mod log;
+mod log_file;
+mod log_thread;
+mod membership;
+mod metrics;
+mod network;
+mod receiver;
 mod service;
+mod snapshot;
 pub mod transport;
+mod types;
+mod watcher;
+mod wire;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-pub use service::{Options, Raft, StartError, install_panic_abort, start};
+pub use fatal::install_panic_abort;
+pub use handle::Raft;
+pub use log_thread::LogCounts;
+pub use service::{Options, StartError, start};
 
 use crate::machine::{Applied, Command, Outcome};
 use crate::types::{Index, NodeId, Term};

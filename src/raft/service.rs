@@ -1,18 +1,26 @@
 //! Starting this node's part of the Raft group.
 //!
-//! A node may start before the group exists: it then serves its [`Receiver`] and waits for a leader to add it, or for
-//! [`super::Consensus::bootstrap`]. Not here: what is done with a running group (`handle`).
+//! A node may start before the group exists: it then serves its [`super::transport::Receiver`] and waits for a leader to add it,
+//! or for [`super::Consensus::bootstrap`]. Not here: what is done with a running group (`handle`).
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use tokio::sync::watch;
+use tokio::sync::{Mutex as AsyncMutex, RwLock};
+use tokio::time::Instant;
 
-use super::transport::{Receiver, Transport};
-use super::{CommitError, Consensus, Member, MembershipError, NotFresh, Observer, RaftStatus};
-use crate::machine::{Command, Outcome};
+use super::adapter::{StateMachine, stored_state};
+use super::compaction::Compaction;
+use super::config::config;
+use super::handle::Raft;
+use super::log::{self, LogStore};
+use super::network::Network;
+use super::receiver::Gated;
+use super::snapshot::Shelf;
+use super::transport::Transport;
+use super::{Observer, watcher};
 use crate::storage::Physical;
 use crate::types::NodeId;
 
@@ -66,33 +74,22 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// The log lost what this node had acknowledged: it must not vote again under this name.
-    #[error("the raft log ends at {found}, but {acknowledged} was acknowledged: remove this node and join it anew")]
+    #[error(
+        "the raft log ends at entry {found} and has lost entries or votes that this node acknowledged (its state is at entry {applied}): \
+         remove this node from the cluster, clear its data folder and join it anew"
+    )]
     LogTooShort {
-        /// Where it ends.
+        /// Where the log ends.
         found: u64,
-        /// What was promised.
-        acknowledged: u64,
+        /// Where the state stands.
+        applied: u64,
     },
     /// openraft refuses.
     #[error("start raft: {0}")]
     Raft(String),
 }
 
-/// Ends the process on any panic, in any thread: a Raft node that lives on after one is wrong without showing it. For servers.
-pub fn install_panic_abort() {
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        before(panic);
-        std::process::abort();
-    }));
-}
-
-/// A running member of a Raft group.
-pub struct Raft {
-    status: watch::Receiver<RaftStatus>,
-}
-
-/// Recovers the log, brings the state up to what was committed, and takes part.
+/// Recovers the log, brings the state up to what is known to be committed, and takes part.
 ///
 /// # Errors
 /// See [`StartError`].
@@ -102,41 +99,46 @@ pub async fn start(
     transport: Arc<dyn Transport>,
     observer: Arc<dyn Observer>,
 ) -> Result<Raft, StartError> {
-    let _ = (options, store, transport, observer);
-    todo!()
-}
+    let io = |action: &'static str| move |source: std::io::Error| StartError::Io { action, source };
+    let config = Arc::new(config(&options)?);
+    let (applied, _) = stored_state(&*store).map_err(io("read how far the state reaches"))?;
+    let folder = options.folder.clone();
+    let opened = tokio::task::spawn_blocking(move || -> Result<(LogStore, Shelf), StartError> {
+        std::fs::create_dir_all(&folder).map_err(io("make the raft folder"))?;
+        Ok((log::open(&folder, applied)?, Shelf::open(&folder).map_err(io("open the snapshots"))?))
+    });
+    let (log, shelf) = opened.await.map_err(|error| StartError::Raft(error.to_string()))??;
+    let (log_control, shelf) = (log.control(), Arc::new(shelf));
+    let state_machine = StateMachine::open(store.clone(), observer, shelf.clone()).map_err(io("read the state"))?;
+    let me = options.node_id.0;
+    let network = Network { transport, me, stall: options.election_timeout.1 };
 
-impl Raft {
-    /// What the cluster listener hands incoming Raft messages to.
-    pub fn receiver(&self) -> Arc<dyn Receiver> {
-        todo!()
-    }
-}
+    // A leader reads under a lease that its followers' answers gave it. One of them that restarts has forgotten when it answered,
+    // so it waits out the longest lease before it votes or stands. Whoever voted for itself last has promised nothing.
+    let has_promised = log_control.vote().is_some_and(|vote| vote.leader_id.node_id != me);
+    let wait = if has_promised { options.election_timeout.1 } else { Duration::ZERO };
 
-#[async_trait]
-impl Consensus for Raft {
-    async fn propose(&self, _command: &Command) -> Result<Outcome, CommitError> {
-        todo!()
-    }
-    async fn read_barrier(&self) -> Result<(), NotFresh> {
-        todo!()
-    }
-    fn status(&self) -> watch::Receiver<RaftStatus> {
-        self.status.clone()
-    }
-    async fn bootstrap(&self, _me: Member) -> Result<(), MembershipError> {
-        todo!()
-    }
-    async fn add_peer(&self, _id: NodeId, _member: Member, _voter: bool) -> Result<(), MembershipError> {
-        todo!()
-    }
-    async fn remove_peer(&self, _id: NodeId) -> Result<(), MembershipError> {
-        todo!()
-    }
-    async fn hand_over(&self) -> Result<(), MembershipError> {
-        todo!()
-    }
-    async fn shutdown(&self) {
-        todo!()
-    }
+    let raft = openraft::Raft::build(me, config, network, log, state_machine).await;
+    let raft = raft.map_err(|error| StartError::Raft(error.to_string()))?;
+    raft.run();
+    let receiver = Gated {
+        raft: raft.clone(),
+        log: log_control.clone(),
+        shelf,
+        gate: Arc::new(RwLock::new(())),
+        installing: AsyncMutex::new(()),
+        votes_from: Instant::now() + wait,
+    };
+    let closing = Arc::new(AtomicBool::new(false));
+    let elections = {
+        let raft = raft.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            raft.runtime_config().elect(true);
+        })
+    };
+    let (status, watching) = watcher::spawn(raft.clone(), options.node_id, options.folder.clone(), closing.clone());
+    let compaction = Compaction { raft: raft.clone(), store: store.clone(), log: log_control.clone(), options };
+    let tasks = vec![elections, watching, tokio::spawn(compaction.run())];
+    Ok(Raft::new(raft, log_control, store, Arc::new(receiver), status, closing, tasks))
 }

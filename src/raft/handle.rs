@@ -1,0 +1,168 @@
+//! A running member of the group, as the layers above hold it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use openraft::ReadPolicy;
+use openraft::errors::{ClientWriteError, InitializeError, RaftError};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::adapter::StateMachine;
+use super::log::LogControl;
+use super::log_thread::LogCounts;
+use super::receiver::Gated;
+use super::transport::Receiver;
+use super::types::{Payload, Seat, Types};
+use super::{CommitError, Consensus, Member, MembershipError, NotFresh, RaftStatus, membership, metrics};
+use crate::machine::{Command, Outcome, encode_command};
+use crate::storage::Physical;
+use crate::types::NodeId;
+use crate::types::limits::{BATCH_BYTES_MAX, COMMIT_TIMEOUT, ENTRY_OVERHEAD_BYTES_MAX};
+
+/// A new group's only node leads at once; this is for a very slow disk.
+const BOOTSTRAP_WAIT: Duration = Duration::from_secs(10);
+/// A leader that cannot reach its followers for so long cannot prove anything.
+const READ_WAIT: Duration = Duration::from_secs(5);
+
+/// A running member of a Raft group.
+pub struct Raft {
+    raft: openraft::Raft<Types, StateMachine>,
+    log: LogControl,
+    store: Arc<dyn Physical>,
+    receiver: Arc<Gated>,
+    status: watch::Receiver<RaftStatus>,
+    closing: Arc<AtomicBool>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Raft {
+    pub(super) fn new(
+        raft: openraft::Raft<Types, StateMachine>,
+        log: LogControl,
+        store: Arc<dyn Physical>,
+        receiver: Arc<Gated>,
+        status: watch::Receiver<RaftStatus>,
+        closing: Arc<AtomicBool>,
+        tasks: Vec<JoinHandle<()>>,
+    ) -> Self {
+        Self { raft, log, store, receiver, status, closing, tasks: Mutex::new(tasks) }
+    }
+
+    /// What the cluster listener hands incoming Raft messages to.
+    pub fn receiver(&self) -> Arc<dyn Receiver> {
+        self.receiver.clone()
+    }
+
+    /// How much the log has written and synced.
+    pub fn log_counts(&self) -> &LogCounts {
+        &self.log.counts
+    }
+
+    async fn end(&self) {
+        self.closing.store(true, Ordering::Release);
+        // It only fails if the core has ended already.
+        let _ = self.raft.shutdown().await;
+        for task in self.tasks.lock().expect("no holder of this lock panics").drain(..) {
+            task.abort();
+        }
+    }
+
+    /// Ends as if the machine had died: what the log has not written is lost.
+    #[cfg(test)]
+    pub(super) async fn crash(&self) {
+        self.log.pull_the_plug();
+        self.end().await;
+    }
+
+    #[cfg(test)]
+    pub(super) fn openraft(&self) -> &openraft::Raft<Types, StateMachine> {
+        &self.raft
+    }
+}
+
+#[async_trait]
+impl Consensus for Raft {
+    async fn propose(&self, command: &Command) -> Result<Outcome, CommitError> {
+        let bytes = encode_command(command);
+        let len = bytes.len();
+        if len > BATCH_BYTES_MAX + ENTRY_OVERHEAD_BYTES_MAX {
+            return Err(CommitError::TooLarge { bytes: len });
+        }
+        let began = Instant::now();
+        let written = timeout(COMMIT_TIMEOUT, self.raft.client_write(Payload(bytes))).await;
+        match written {
+            Ok(Ok(written)) => {
+                metrics::committed(began.elapsed(), len);
+                // Without an outcome the entry was not a command of ours, which cannot be; saying "unknown" is never wrong.
+                written.data.outcome.ok_or(CommitError::Unknown)
+            }
+            // Refused before it was appended. Any other error, or none in time, leaves it open whether it commits.
+            Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to)))) => {
+                let leader = to.leader_id.map(NodeId).filter(|leader| leader.0 != *self.raft.node_id());
+                Err(CommitError::NotLeader { leader })
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the outcome of an entry is not known");
+                Err(CommitError::Unknown)
+            }
+            Err(_) => Err(CommitError::Unknown),
+        }
+    }
+
+    async fn read_barrier(&self) -> Result<(), NotFresh> {
+        metrics::verified();
+        match timeout(READ_WAIT, self.raft.ensure_linearizable(ReadPolicy::LeaseRead)).await {
+            Ok(Ok(_)) => return Ok(()),
+            // The lease has lapsed or is not there yet: ask the followers, unless another node is known to lead.
+            Ok(Err(_)) if self.status.borrow().leader.is_none_or(|leader| leader.0 == *self.raft.node_id()) => {}
+            _ => return Err(NotFresh),
+        }
+        match timeout(READ_WAIT, self.raft.ensure_linearizable(ReadPolicy::ReadIndex)).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(NotFresh),
+        }
+    }
+
+    fn status(&self) -> watch::Receiver<RaftStatus> {
+        self.status.clone()
+    }
+
+    async fn bootstrap(&self, me: Member) -> Result<(), MembershipError> {
+        let members = BTreeMap::from([(*self.raft.node_id(), Seat { member: me, wants_vote: true })]);
+        match self.raft.initialize(members).await {
+            Ok(()) => {}
+            Err(RaftError::APIError(InitializeError::NotAllowed(_))) => return Ok(()),
+            Err(error) => return Err(MembershipError::Busy(error.to_string())),
+        }
+        let led = self.raft.wait(Some(BOOTSTRAP_WAIT));
+        let led = led.state(openraft::ServerState::Leader, "a new group's only node leads").await;
+        led.map(|_| ()).map_err(|error| MembershipError::Busy(error.to_string()))
+    }
+
+    async fn add_peer(&self, id: NodeId, member: Member, voter: bool) -> Result<(), MembershipError> {
+        membership::add(&self.raft, id, Seat { member, wants_vote: voter }).await
+    }
+
+    async fn remove_peer(&self, id: NodeId) -> Result<(), MembershipError> {
+        membership::remove(&self.raft, id).await
+    }
+
+    async fn hand_over(&self) -> Result<(), MembershipError> {
+        membership::hand_over(&self.raft).await
+    }
+
+    async fn shutdown(&self) {
+        self.end().await;
+        self.log.stop().await;
+        let store = self.store.clone();
+        // So that the next start has nothing to replay; if it fails, it replays.
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || store.flush()).await {
+            tracing::warn!(%error, "the state could not be flushed");
+        }
+    }
+}

@@ -1,0 +1,450 @@
+//! openraft's log storage over our own append-only files.
+//!
+//! Entries can be read as soon as `append` returns; they are acknowledged when `log_thread` has synced them. Votes take the same
+//! queue and are durable when `save_vote` returns. Recent entries stay in memory, older ones are read from their place.
+//! Not here: the bytes (`log_file`), the thread (`log_thread`), when to purge (`compaction`).
+
+use std::collections::VecDeque;
+use std::fmt::Debug;
+use std::fs::File;
+use std::io;
+use std::ops::{Bound, RangeBounds};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
+use std::time::Instant;
+
+use futures::{Stream, stream};
+use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
+use openraft::{OptionalSend, RaftLogReader};
+use tokio::sync::oneshot;
+
+use super::StartError;
+use super::entry::{entry_len, put_entry, put_log_id, put_log_id_opt, put_vote};
+use super::log_file::{MarkFile, Place, Recovered, SEGMENT_BYTES, Slot, head_frame, kind, put_frame, read_entry, recover};
+use super::log_thread::{Job, LogCounts, Then, Writer, create_segment, spawn};
+use super::types::{Entry, LogId, Types, Vote};
+use crate::types::limits::APPEND_BYTES_MAX;
+
+/// Entries kept in memory, in bytes: what followers that keep up still need.
+const CACHE_BYTES: usize = 32 * 1024 * 1024;
+/// Entries that are read at once when they are applied: bounds the memory of a long replay.
+const APPLY_ENTRIES: u64 = 1024;
+
+struct Kept {
+    slot: Slot,
+    /// In memory until it is durable, and some time after.
+    entry: Option<Entry>,
+}
+
+#[derive(Default)]
+struct State {
+    kept: VecDeque<Kept>,
+    vote: Option<Vote>,
+    committed: Option<LogId>,
+    purged: Option<LogId>,
+    durable: Place,
+    cached_bytes: usize,
+    /// The lowest index that may be in memory.
+    cached_from: u64,
+}
+
+impl State {
+    fn first(&self) -> u64 {
+        self.kept.front().map_or(self.purged.map_or(0, |id| id.index + 1), |kept| kept.slot.id.index)
+    }
+
+    fn last(&self) -> Option<LogId> {
+        self.kept.back().map(|kept| kept.slot.id).or(self.purged)
+    }
+
+    /// Forgets the oldest entries in memory that are durable, until the rest is small enough.
+    fn evict(&mut self) {
+        let first = self.first();
+        let durable = self.durable;
+        let mut at = self.cached_from.max(first);
+        while self.cached_bytes > CACHE_BYTES {
+            let Some(kept) = self.kept.get_mut((at - first) as usize) else { break };
+            if kept.slot.place >= durable {
+                break;
+            }
+            if let Some(entry) = kept.entry.take() {
+                self.cached_bytes -= entry_len(&entry);
+            }
+            at += 1;
+        }
+        self.cached_from = at;
+    }
+
+    fn drop_kept(&mut self, kept: Option<Kept>) {
+        if let Some(entry) = kept.and_then(|kept| kept.entry) {
+            self.cached_bytes -= entry_len(&entry);
+        }
+    }
+}
+
+struct Shared {
+    folder: PathBuf,
+    state: Mutex<State>,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder of this lock panics")
+    }
+}
+
+/// Reads the log.
+#[derive(Clone)]
+pub struct LogReader(Arc<Shared>);
+
+/// Owns the log.
+pub struct LogStore {
+    shared: Arc<Shared>,
+    jobs: mpsc::Sender<Job>,
+    /// Segments and the highest index that each ever held.
+    segments: VecDeque<(u64, u64)>,
+    /// Where the next frame goes.
+    end: Place,
+    control: LogControl,
+}
+
+/// What others may do with a log that openraft owns.
+#[derive(Clone)]
+pub struct LogControl {
+    jobs: mpsc::Sender<Job>,
+    shared: Arc<Shared>,
+    /// What was done so far.
+    pub counts: Arc<LogCounts>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests pull the plug with it"))]
+    dead: Arc<AtomicBool>,
+}
+
+impl LogControl {
+    /// Makes all durable and ends the thread.
+    pub async fn stop(&self) {
+        let (then, stopped) = oneshot::channel();
+        if self.jobs.send(Job::Stop { then }).is_ok() {
+            // An error means that the thread had ended before.
+            let _ = stopped.await;
+        }
+    }
+
+    /// Nothing is written from now on, as if the machine had died.
+    #[cfg(test)]
+    pub fn pull_the_plug(&self) {
+        self.dead.store(true, std::sync::atomic::Ordering::Release);
+    }
+
+    /// The highest index that can be purged so that about `entries` entries and at most `bytes` bytes of them are left.
+    pub fn purge_point(&self, entries: u64, bytes: u64) -> Option<u64> {
+        let state = self.shared.state();
+        let mut left = bytes;
+        for (count, kept) in state.kept.iter().rev().enumerate() {
+            let len = u64::from(kept.slot.len);
+            if count as u64 >= entries || len > left {
+                return Some(kept.slot.id.index);
+            }
+            left -= len;
+        }
+        None
+    }
+
+    /// Whether the log holds exactly this entry.
+    pub fn holds(&self, id: &LogId) -> bool {
+        let state = self.shared.state();
+        let first = state.first();
+        let kept = id.index.checked_sub(first).and_then(|at| state.kept.get(at as usize));
+        kept.is_some_and(|kept| kept.slot.id == *id)
+    }
+
+    /// The vote, as it was last saved.
+    pub fn vote(&self) -> Option<Vote> {
+        self.shared.state().vote
+    }
+}
+
+/// Opens the log in `folder`, cuts a torn tail off, and starts its thread. `applied` is how far the state reaches.
+///
+/// # Errors
+/// If it cannot be read or written, or ends before what this node has acknowledged.
+pub fn open(folder: &Path, applied: Option<LogId>) -> Result<LogStore, StartError> {
+    let files = folder.join("log");
+    let io = |action: &'static str| move |source: io::Error| StartError::Io { action, source };
+    std::fs::create_dir_all(&files).map_err(io("make the folder of the raft log"))?;
+    let (mut mark, acknowledged) = MarkFile::open(&folder.join("acknowledged")).map_err(io("open the mark of the raft log"))?;
+    let found = recover(&files).map_err(io("read the raft log"))?;
+    let has_lost_all = found.vote.is_none() && found.slots.is_empty() && applied.is_some();
+    if found.end < acknowledged || has_lost_all {
+        tracing::error!(found = ?found.end, ?acknowledged, ?applied, "the raft log has lost what this node acknowledged");
+        let at = found.slots.back().map(|slot| slot.id.index).or(found.purged.map(|id| id.index));
+        return Err(StartError::LogTooShort { found: at.unwrap_or(0), applied: applied.map_or(0, |id| id.index) });
+    }
+    let Recovered { slots, vote, committed, purged, mut segments, mut end } = found;
+    let file = if segments.is_empty() {
+        let head = head_frame(vote.as_ref(), committed.as_ref(), purged.as_ref());
+        end = Place { segment: 1, at: head.len() as u64 };
+        segments.push_back((1, 0));
+        create_segment(&files, 1, &head).map_err(io("begin the raft log"))?
+    } else {
+        let path = super::log_file::segment_path(&files, end.segment);
+        File::options().read(true).append(true).open(path).map_err(io("open the raft log"))?
+    };
+    // What was read may only be in the page cache of a process that died: nobody has been promised it.
+    file.sync_all().map_err(io("sync the raft log"))?;
+    mark.raise(end).and_then(|()| mark.sync()).map_err(io("write the mark of the raft log"))?;
+
+    let kept = slots.into_iter().map(|slot| Kept { slot, entry: None }).collect::<VecDeque<_>>();
+    let cached_from = kept.back().map_or(0, |kept| kept.slot.id.index + 1);
+    let state = State { kept, vote, committed, purged, durable: end, cached_bytes: 0, cached_from };
+    let shared = Arc::new(Shared { folder: files.clone(), state: Mutex::new(state) });
+    let (counts, dead) = (Arc::new(LogCounts::default()), Arc::new(AtomicBool::new(false)));
+    let durable = {
+        let shared = shared.clone();
+        Box::new(move |place| shared.state().durable = place)
+    };
+    let writer = Writer {
+        folder: files,
+        file,
+        end,
+        mark,
+        counts: counts.clone(),
+        durable,
+        dead: dead.clone(),
+        mark_synced: Instant::now(),
+        unsynced: false,
+    };
+    let jobs = spawn(writer).map_err(io("start the thread of the raft log"))?;
+    let control = LogControl { jobs: jobs.clone(), shared: shared.clone(), counts, dead };
+    Ok(LogStore { shared, jobs, segments, end, control })
+}
+
+impl LogStore {
+    /// A handle that stays when openraft has taken the log.
+    pub fn control(&self) -> LogControl {
+        self.control.clone()
+    }
+
+    fn write(&mut self, frames: Vec<u8>, entries: u64, sync: bool, then: Then) -> io::Result<()> {
+        self.end.at += frames.len() as u64;
+        self.send(Job::Write { frames, entries, sync, then })
+    }
+
+    fn send(&self, job: Job) -> io::Result<()> {
+        self.jobs.send(job).map_err(|_| io::Error::other("the thread of the raft log has ended"))
+    }
+
+    /// Begins another segment if the last is full.
+    fn roll(&mut self) -> io::Result<()> {
+        if self.end.at < SEGMENT_BYTES {
+            return Ok(());
+        }
+        let head = {
+            let state = self.shared.state();
+            head_frame(state.vote.as_ref(), state.committed.as_ref(), state.purged.as_ref())
+        };
+        self.end = Place { segment: self.end.segment + 1, at: head.len() as u64 };
+        self.segments.push_back((self.end.segment, 0));
+        self.send(Job::Begin { segment: self.end.segment, head })
+    }
+}
+
+impl RaftLogReader<Types> for LogReader {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(&mut self, range: RB) -> io::Result<Vec<Entry>> {
+        self.read(range, usize::MAX)
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
+        self.read(start..end, APPEND_BYTES_MAX)
+    }
+
+    async fn entries_stream<RB>(&mut self, range: RB) -> impl Stream<Item = io::Result<Entry>> + OptionalSend
+    where
+        RB: RangeBounds<u64> + Clone + Debug + OptionalSend,
+    {
+        let (start, end) = bounds(&range);
+        let chunks = stream::unfold((self.clone(), start), move |(reader, at)| async move {
+            if at >= end {
+                return None;
+            }
+            let upto = end.min(at.saturating_add(APPLY_ENTRIES));
+            let read = reader.read(at..upto, APPEND_BYTES_MAX);
+            let next = match &read {
+                Ok(entries) if !entries.is_empty() => at + entries.len() as u64,
+                _ => end,
+            };
+            Some((read, (reader, next)))
+        });
+        futures::StreamExt::flat_map(chunks, |read| {
+            stream::iter(match read {
+                Ok(entries) => entries.into_iter().map(Ok).collect::<Vec<_>>(),
+                Err(error) => vec![Err(error)],
+            })
+        })
+    }
+
+    async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
+        Ok(self.0.state().vote)
+    }
+}
+
+fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
+    let start = match range.start_bound() {
+        Bound::Included(at) => *at,
+        Bound::Excluded(at) => at + 1,
+        Bound::Unbounded => 0,
+    };
+    let end = match range.end_bound() {
+        Bound::Included(at) => at + 1,
+        Bound::Excluded(at) => *at,
+        Bound::Unbounded => u64::MAX,
+    };
+    (start, end)
+}
+
+impl LogReader {
+    /// Entries of `range`, until they reach `bytes_max`; at least one if there is one.
+    fn read(&self, range: impl RangeBounds<u64>, bytes_max: usize) -> io::Result<Vec<Entry>> {
+        let (start, end) = bounds(&range);
+        let found: Vec<(Slot, Option<Entry>)> = {
+            let state = self.0.state();
+            let first = state.first();
+            let skip = usize::try_from(start.saturating_sub(first)).unwrap_or(usize::MAX);
+            let mut bytes = 0;
+            let within = state.kept.iter().skip(skip).take_while(|kept| kept.slot.id.index < end).take_while(|kept| {
+                let fits = bytes == 0 || bytes + kept.slot.len as usize <= bytes_max;
+                bytes = bytes.saturating_add(kept.slot.len as usize);
+                fits
+            });
+            within.map(|kept| (kept.slot, kept.entry.clone())).collect()
+        };
+        let mut open: Option<(u64, File)> = None;
+        let mut entries = Vec::with_capacity(found.len());
+        for (slot, entry) in found {
+            entries.push(match entry {
+                Some(entry) => entry,
+                None => {
+                    let file = match &open {
+                        Some((segment, file)) if *segment == slot.place.segment => file,
+                        _ => {
+                            let file = File::open(super::log_file::segment_path(&self.0.folder, slot.place.segment))?;
+                            &open.insert((slot.place.segment, file)).1
+                        }
+                    };
+                    read_entry(file, &slot)?
+                }
+            });
+        }
+        Ok(entries)
+    }
+}
+
+impl RaftLogStorage<Types> for LogStore {
+    type LogReader = LogReader;
+
+    async fn get_log_state(&mut self) -> io::Result<LogState<Types>> {
+        let state = self.shared.state();
+        Ok(LogState { last_purged_log_id: state.purged, last_log_id: state.last() })
+    }
+
+    async fn get_log_reader(&mut self) -> LogReader {
+        LogReader(self.shared.clone())
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        self.roll()?;
+        let mut frames = Vec::new();
+        put_frame(&mut frames, kind::VOTE, |out| put_vote(out, vote));
+        self.shared.state().vote = Some(*vote);
+        let (then, saved) = oneshot::channel();
+        self.write(frames, 0, true, Then::Caller(then))?;
+        saved.await.map_err(|_| io::Error::other("the thread of the raft log has ended"))
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
+        let mut frames = Vec::new();
+        put_frame(&mut frames, kind::COMMITTED, |out| put_log_id_opt(out, committed.as_ref()));
+        self.shared.state().committed = committed;
+        self.write(frames, 0, false, Then::Nobody)
+    }
+
+    async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
+        Ok(self.shared.state().committed)
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<Types>) -> io::Result<()>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        self.roll()?;
+        let mut frames = Vec::new();
+        let mut count = 0;
+        {
+            let mut state = self.shared.state();
+            for entry in entries {
+                let place = Place { segment: self.end.segment, at: self.end.at + frames.len() as u64 };
+                let len = put_frame(&mut frames, kind::ENTRY, |out| put_entry(out, &entry));
+                let id = entry.log_id;
+                assert!(
+                    state.last().is_none_or(|last| last.index + 1 == id.index),
+                    "openraft appends entries without a gap: {id} does not follow {:?}",
+                    state.last()
+                );
+                state.cached_bytes += entry_len(&entry);
+                state.kept.push_back(Kept { slot: Slot { id, place, len }, entry: Some(entry) });
+                if let Some((_, highest)) = self.segments.back_mut() {
+                    *highest = id.index.max(*highest);
+                }
+                count += 1;
+            }
+            state.evict();
+        }
+        self.write(frames, count, true, Then::Raft(callback))
+    }
+
+    async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> io::Result<()> {
+        let keep = last_log_id.map(|id| id.index);
+        {
+            let mut state = self.shared.state();
+            while state.kept.back().is_some_and(|kept| Some(kept.slot.id.index) > keep) {
+                let gone = state.kept.pop_back();
+                state.drop_kept(gone);
+            }
+            state.cached_from = state.cached_from.min(state.kept.back().map_or(0, |kept| kept.slot.id.index + 1));
+        }
+        let mut frames = Vec::new();
+        put_frame(&mut frames, kind::TRUNCATE, |out| put_log_id_opt(out, last_log_id.as_ref()));
+        self.write(frames, 0, true, Then::Nobody)
+    }
+
+    async fn purge(&mut self, upto: LogId) -> io::Result<()> {
+        {
+            let mut state = self.shared.state();
+            if state.purged.is_some_and(|purged| purged.index >= upto.index) {
+                return Ok(());
+            }
+            while state.kept.front().is_some_and(|kept| kept.slot.id.index <= upto.index) {
+                let gone = state.kept.pop_front();
+                state.drop_kept(gone);
+            }
+            state.purged = Some(upto);
+        }
+        let mut frames = Vec::new();
+        put_frame(&mut frames, kind::PURGE, |out| put_log_id(out, &upto));
+        self.write(frames, 0, true, Then::Nobody)?;
+        let first = self.segments.front().map_or(0, |(segment, _)| *segment);
+        // The last segment stays: it is being written.
+        while self.segments.len() > 1 && self.segments.front().is_some_and(|(_, highest)| *highest <= upto.index) {
+            self.segments.pop_front();
+        }
+        let before = self.segments.front().map_or(first, |(segment, _)| *segment);
+        if before > first {
+            self.send(Job::Remove { before, first })?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! Intentions about members, as calls to openraft: join, change of address, removal, handing over.
+//!
+//! A new peer is a learner first. The leader, whoever that is by then, makes it a voter when it has caught up (`watcher`), so that
+//! a peer that never comes does not count in any majority.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use openraft::ChangeMembers;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
+
+use super::MembershipError;
+use super::adapter::StateMachine;
+use super::types::{Seat, Types};
+use crate::types::NodeId;
+use crate::types::limits::COMMIT_TIMEOUT;
+
+type Core = openraft::Raft<Types, StateMachine>;
+
+/// Handing over takes milliseconds, or fails.
+const HAND_OVER_WAIT: Duration = Duration::from_secs(5);
+/// Another change, such as a promotion, is waited for this long.
+const BUSY_RETRIES: u32 = 50;
+const BUSY_PAUSE: Duration = Duration::from_millis(100);
+
+/// Adds a peer, or updates its addresses. Returns when the group has accepted it as a learner.
+pub async fn add(raft: &Core, id: NodeId, seat: Seat) -> Result<(), MembershipError> {
+    let known = raft.metrics().borrow_watched().membership_config.membership().get_node(&id.0).cloned();
+    let change = match known {
+        Some(known) if known == seat => return must_lead(raft),
+        Some(_) => ChangeMembers::SetNodes([(id.0, seat)].into()),
+        None => ChangeMembers::AddNodes([(id.0, seat)].into()),
+    };
+    change_members(raft, change, true).await
+}
+
+/// Removes a peer.
+pub async fn remove(raft: &Core, id: NodeId) -> Result<(), MembershipError> {
+    must_lead(raft)?;
+    let (is_known, is_voter, voters) = {
+        let metrics = raft.metrics();
+        let now = metrics.borrow_watched();
+        let membership = now.membership_config.membership();
+        let voters: BTreeSet<u64> = membership.voter_ids().collect();
+        (membership.get_node(&id.0).is_some(), voters.contains(&id.0), voters.len())
+    };
+    if !is_known {
+        return Err(MembershipError::Unknown);
+    }
+    if is_voter && voters == 1 {
+        return Err(MembershipError::Busy("the last voter cannot be removed".to_owned()));
+    }
+    let change = if is_voter { ChangeMembers::RemoveVoters([id.0].into()) } else { ChangeMembers::RemoveNodes([id.0].into()) };
+    change_members(raft, change, false).await
+}
+
+/// Hands leadership to the voter that lacks the fewest entries.
+pub async fn hand_over(raft: &Core) -> Result<(), MembershipError> {
+    must_lead(raft)?;
+    let me = *raft.node_id();
+    let heir = {
+        let metrics = raft.metrics();
+        let now = metrics.borrow_watched();
+        let voters: BTreeSet<u64> = now.membership_config.membership().voter_ids().collect();
+        let reached = now.replication.iter().flatten().filter(|(id, _)| **id != me && voters.contains(id));
+        reached.max_by_key(|(_, matched)| matched.map(|id| id.index)).map(|(id, _)| *id)
+    };
+    let heir = heir.ok_or_else(|| MembershipError::Busy("no other voter could take over".to_owned()))?;
+    raft.trigger().transfer_leader(heir).await.map_err(|error| MembershipError::Busy(error.to_string()))?;
+    let is_moved = move |now: &openraft::RaftMetrics<Types>| now.current_leader.is_some_and(|leader| leader != me);
+    let moved = raft.wait(Some(HAND_OVER_WAIT)).metrics(is_moved, "another node leads after a transfer").await;
+    moved.map(|_| ()).map_err(|_| MembershipError::Busy("no other voter took over in time".to_owned()))
+}
+
+fn must_lead(raft: &Core) -> Result<(), MembershipError> {
+    if raft.is_leader() { Ok(()) } else { Err(MembershipError::NotLeader) }
+}
+
+async fn change_members(raft: &Core, change: ChangeMembers<u64, Seat>, retain: bool) -> Result<(), MembershipError> {
+    let mut tries = 0;
+    loop {
+        let changed = tokio::time::timeout(COMMIT_TIMEOUT, raft.change_membership(change.clone(), retain)).await;
+        let error = match changed {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => error,
+            Err(_) => return Err(MembershipError::Busy("no majority agreed in time".to_owned())),
+        };
+        match error {
+            RaftError::APIError(ClientWriteError::ForwardToLeader(_)) => return Err(MembershipError::NotLeader),
+            RaftError::APIError(ClientWriteError::ChangeMembershipError(
+                ChangeMembershipError::InProgress(_) | ChangeMembershipError::UncommittedLeaderLog(_),
+            )) if tries < BUSY_RETRIES => {
+                tries += 1;
+                tokio::time::sleep(BUSY_PAUSE).await;
+            }
+            error => return Err(MembershipError::Busy(error.to_string())),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Watches openraft: publishes this node's status, makes voters of learners that have caught up, and ends the process when
+//! openraft has died. Its metrics do not say so: the sign is that their channel closes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use openraft::RaftMetrics;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::{ChangeMembers, ServerState};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::adapter::StateMachine;
+use super::fatal::stop_process;
+use super::types::Types;
+use super::{Peer, RaftStatus, metrics};
+use crate::types::{Index, NodeId, Term};
+
+/// A learner that lacks no more entries than this has caught up.
+const CAUGHT_UP_ENTRIES: u64 = 500;
+
+/// Starts watching.
+pub fn spawn(
+    raft: openraft::Raft<Types, StateMachine>,
+    me: NodeId,
+    folder: PathBuf,
+    closing: Arc<AtomicBool>,
+) -> (watch::Receiver<RaftStatus>, JoinHandle<()>) {
+    // Once a member, a node that is in the membership no longer was removed; before, it is on its way in.
+    let marker = folder.join("member");
+    let was_member = marker.exists();
+    let first = status_of(&raft.metrics().borrow_watched(), me, was_member);
+    let (publish, status) = watch::channel(first);
+    let task = tokio::spawn(watch_metrics(raft, me, marker, was_member, closing, publish));
+    (status, task)
+}
+
+async fn watch_metrics(
+    raft: openraft::Raft<Types, StateMachine>,
+    me: NodeId,
+    marker: PathBuf,
+    mut was_member: bool,
+    closing: Arc<AtomicBool>,
+    publish: watch::Sender<RaftStatus>,
+) {
+    let mut changes = raft.metrics();
+    let mut promoting: Option<JoinHandle<()>> = None;
+    let mut part = ServerState::Learner;
+    loop {
+        let now = changes.borrow_watched().clone();
+        if let Err(fatal) = &now.running_state
+            && !closing.load(Ordering::Acquire)
+        {
+            stop_process("run raft", fatal);
+        }
+        let status = status_of(&now, me, was_member);
+        if !was_member && status.peers.iter().any(|peer| peer.id == me) {
+            was_member = true;
+            if let Err(error) = std::fs::write(&marker, b"") {
+                tracing::warn!(%error, "it could not be noted that this node is a member");
+            }
+        }
+        metrics::standing(status.committed.0, status.applied.0, status.peers.len());
+        if now.state != part {
+            part = now.state;
+            let name = match part {
+                ServerState::Leader => "leader",
+                ServerState::Candidate => "candidate",
+                ServerState::Follower => "follower",
+                ServerState::Learner => "learner",
+                ServerState::Shutdown => "shutdown",
+            };
+            tracing::info!(part = name, term = status.term.0, leader = ?status.leader, "this node's part in the raft group changed");
+            metrics::became(name);
+        }
+        if promoting.as_ref().is_none_or(JoinHandle::is_finished) {
+            promoting = ripe_learner(&now).map(|learner| tokio::spawn(promote(raft.clone(), learner)));
+        }
+        publish.send_if_modified(|published| {
+            let is_new = *published != status;
+            *published = status;
+            is_new
+        });
+        if changes.changed().await.is_err() {
+            if closing.load(Ordering::Acquire) {
+                return;
+            }
+            stop_process("run raft", &"its core has ended");
+        }
+    }
+}
+
+fn status_of(metrics: &RaftMetrics<Types>, me: NodeId, was_member: bool) -> RaftStatus {
+    let membership = metrics.membership_config.membership();
+    let voters: std::collections::BTreeSet<u64> = membership.voter_ids().collect();
+    let mut peers: Vec<Peer> = membership
+        .nodes()
+        .map(|(id, seat)| Peer { id: NodeId(*id), member: seat.member.clone(), is_voter: voters.contains(id) })
+        .collect();
+    peers.sort_by(|a, b| a.member.name.cmp(&b.member.name).then(a.id.cmp(&b.id)));
+    let committed_members = metrics.committed_membership_config.membership();
+    let is_member = committed_members.get_node(&me.0).is_some() || membership.get_node(&me.0).is_some();
+    RaftStatus {
+        id: me,
+        leader: metrics.current_leader.map(NodeId),
+        is_leader: metrics.state == ServerState::Leader && metrics.current_leader == Some(me.0),
+        term: Term(metrics.current_term),
+        committed: Index(metrics.cluster_committed.map_or(0, |id| id.index)),
+        applied: Index(metrics.last_applied.map_or(0, |id| id.index)),
+        is_removed: was_member && !is_member && !peers.is_empty(),
+        peers,
+    }
+}
+
+/// A learner that is meant to vote and has caught up, if this node leads and may change the membership.
+fn ripe_learner(metrics: &RaftMetrics<Types>) -> Option<u64> {
+    let replication = metrics.replication.as_ref()?;
+    let membership = metrics.membership_config.membership();
+    if metrics.state != ServerState::Leader || metrics.membership_config.log_id() != metrics.committed_membership_config.log_id() {
+        return None;
+    }
+    let last = metrics.last_log_index.unwrap_or(0);
+    let voters: std::collections::BTreeSet<u64> = membership.voter_ids().collect();
+    membership.nodes().find_map(|(id, seat)| {
+        let matched = replication.get(id).copied().flatten().map(|id| id.index)?;
+        let is_ripe = seat.wants_vote && !voters.contains(id) && matched + CAUGHT_UP_ENTRIES >= last;
+        is_ripe.then_some(*id)
+    })
+}
+
+async fn promote(raft: openraft::Raft<Types, StateMachine>, learner: u64) {
+    match raft.change_membership(ChangeMembers::AddVoterIds([learner].into()), true).await {
+        Ok(_) => tracing::info!(peer = %NodeId(learner), "a peer has caught up and votes from now on"),
+        Err(error) => tracing::warn!(peer = %NodeId(learner), %error, "a peer has caught up but could not become a voter"),
+    }
+}
