@@ -258,7 +258,10 @@ mod tests {
     #[test]
     fn a_sealed_leader_hands_leadership_on() {
         check(vec![
-            (Observed(Situation { sealed: true, ..leader_of_three() }), vec![HandOver, Pause(HAND_OVER_AGAIN), Announce(Standing::Sealed)]),
+            (
+                Observed(Situation { sealed: true, ..leader_of_three() }),
+                vec![HandOver, Pause(HAND_OVER_AGAIN), Announce(Standing::Sealed)],
+            ),
             (PauseOver, vec![HandOver, Pause(HAND_OVER_AGAIN)]),
             (Observed(Situation { sealed: true, ..follower() }), vec![]),
         ]);
