@@ -1,8 +1,340 @@
 //! One way, between clusters: the primary ships what is shared, as a log; the secondary replays it.
 //!
-//! The pure parts take events and give actions; `session` drives them over a [`link::Link`], which `cluster` implements with gRPC
-//! and the simulator with its own network. Nothing is decrypted here: records and rows travel as they lie.
+//! # Overview
+//!
+//! The active node of a secondary opens one stream to the active node of its primary and says where it stands: a position, which is
+//! a number *and* a hash of all records up to it. If the primary's records reach back to exactly that position, they follow it, as
+//! they lie; the secondary proposes them in its own Raft group and acknowledges what is committed there. If not, the secondary
+//! compares page sums with a snapshot that the primary holds for this stream, fetches the rows of the pages that differ, and streams
+//! from the snapshot's position: so it is filled the first time, and so it recovers from a history that parted from the primary's.
+//!
+//! Nothing is decrypted here: records and rows travel as they lie. The pure parts ([`shipper`], [`applier`], [`resync`]) take events
+//! and give actions; `session` and `follower` drive them over a [`link::Link`], which `cluster` implements with gRPC.
+//!
+//! # Failure model
+//!
+//! | what fails | what follows |
+//! | --- | --- |
+//! | the link, or either active node | reconnect with back-off, resume at the positions on disk |
+//! | the primary, for longer than its records reach back | compare pages, fetch what differs |
+//! | a comparison, half way | compare anew; what was repaired no longer differs |
+//! | a frame is lost, doubled, or comes late | the state machine refuses it; say again where we stand |
+//! | a proposal's outcome is not known | close; the next greeting reads where the store stands |
+//! | the primary was replaced while away | its first secondary of a later generation fences it: no more shared writes |
+//! | the secondary is slow | the primary reads no further than the link takes |
 //!
 //! Not here: who may enable replication (`core::sys::replication`), certificates (`cluster`), what `apply` refuses (`machine`).
 
 pub mod link;
+
+pub mod applier;
+mod feed;
+mod follower;
+mod freshness;
+pub mod metrics;
+pub mod resync;
+mod retention;
+mod session;
+pub mod shipper;
+mod status;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use feed::Feed;
+pub use freshness::Freshness;
+pub use retention::Keep;
+
+use crate::machine::Role;
+use crate::raft;
+use crate::storage::Physical;
+use crate::types::limits::SECONDARIES_MAX;
+use crate::types::{Clock, Key, Timestamp};
+use link::{Accept, Duplex, FromPrimary, FromSecondary, Link};
+use retention::Pins;
+use session::Session;
+use status::Status;
+
+/// How often records are trimmed and gauges set.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// What a secondary remembers of its primary: kept by the layer above, encrypted.
+#[async_trait]
+pub trait PrimaryRecord: Send + Sync + 'static {
+    /// Where the primary may be found; empty if it is to be left alone.
+    fn addrs(&self) -> Vec<String>;
+    /// The primary told its addresses, and they are other ones.
+    async fn learned(&self, addrs: Vec<String>);
+}
+
+/// What replication is built from.
+pub struct Parts {
+    /// The state of this node.
+    pub store: Arc<dyn Physical>,
+    /// Its log.
+    pub raft: raft::Handle,
+    /// How a secondary reaches its primary.
+    pub link: Arc<dyn Link>,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+    /// What a secondary remembers.
+    pub primary: Arc<dyn PrimaryRecord>,
+    /// This node, as others see it.
+    pub me: raft::Member,
+    /// The row that every change of role writes: a primary that fences itself guards against a change meanwhile.
+    pub role_key: Key,
+    /// How long records are kept.
+    pub keep: Keep,
+}
+
+struct Shared {
+    parts: Parts,
+    feed: Arc<Feed>,
+    status: Status,
+    pins: Pins,
+    /// Counts how often the link is to be opened anew.
+    again: watch::Sender<u64>,
+    /// Streams to secondaries, while this node is active.
+    sessions: Mutex<HashMap<String, (u64, CancellationToken)>>,
+}
+
+impl Shared {
+    fn sessions(&self) -> MutexGuard<'_, HashMap<String, (u64, CancellationToken)>> {
+        self.sessions.lock().expect("no holder of this lock panics")
+    }
+
+    fn cut_all(&self) {
+        for (_, (_, stop)) in self.sessions().drain() {
+            stop.cancel();
+        }
+    }
+
+    /// `https://host:port` of each node of this cluster.
+    fn cluster_addrs(&self) -> Vec<String> {
+        self.parts.raft.status().borrow().peers.iter().map(|peer| url_of(&peer.member.cluster_addr)).collect()
+    }
+}
+
+/// What runs on this node. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+    running: Arc<Mutex<Option<Running>>>,
+}
+
+struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Replication")
+    }
+}
+
+impl Handle {
+    /// Nothing runs before [`Self::start`]. `feed` must be among the log's observers.
+    pub fn new(parts: Parts, feed: Arc<Feed>) -> Self {
+        let shared = Shared { parts, feed, status: Status::default(), pins: Pins::default(), again: watch::Sender::new(0), sessions: Mutex::default() };
+        Self { shared: Arc::new(shared), running: Arc::default() }
+    }
+
+    /// This node is active: serves secondaries, or follows the primary, as the role says. Does nothing if it runs.
+    pub fn start(&self) {
+        let mut running = self.running();
+        if running.is_none() {
+            let stop = CancellationToken::new();
+            let task = tokio::spawn(run(self.shared.clone(), stop.clone()));
+            *running = Some(Running { stop, task });
+        }
+    }
+
+    /// This node is no longer active. Returns when nothing runs any more.
+    pub async fn stop(&self) {
+        let running = self.running().take();
+        if let Some(Running { stop, task }) = running {
+            stop.cancel();
+            if let Err(error) = task.await {
+                tracing::error!(%error, "replication ended by itself");
+            }
+        }
+        self.shared.cut_all();
+        self.shared.status.clear();
+    }
+
+    /// Another primary, or other addresses of it: opens the link anew.
+    pub fn look_again(&self) {
+        self.shared.again.send_modify(|count| *count += 1);
+    }
+
+    /// A secondary was revoked: ends its stream now.
+    pub fn cut(&self, secondary_id: &str) {
+        if let Some((_, stop)) = self.shared.sessions().remove(secondary_id) {
+            stop.cancel();
+        }
+        self.shared.status.forget_secondary(secondary_id);
+    }
+
+    /// The links' part of the status body, for the role that this cluster has.
+    pub fn describe(&self, now: Timestamp) -> Map<String, Value> {
+        let reader_at = self.shared.parts.store.positions().performance;
+        match self.shared.parts.store.role() {
+            Role::Alone => Map::new(),
+            Role::Primary { .. } => self.shared.status.describe_primary(now),
+            Role::Secondary { .. } => self.shared.status.describe_secondary(reader_at, now),
+        }
+    }
+
+    /// A secondary: whether it streams, and how many records it knows itself to be behind.
+    pub fn catching_up(&self) -> (bool, u64) {
+        self.shared.status.catching_up()
+    }
+
+    /// Trims records and sets gauges, on every node, active or not, until `stop`.
+    pub async fn upkeep(&self, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(UPKEEP);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = tick.tick() => {}
+            }
+            let shared = self.shared.clone();
+            let kept = tokio::task::spawn_blocking(move || {
+                let (parts, now) = (&shared.parts, shared.parts.clock.now());
+                retention::trim(parts.store.as_ref(), parts.keep, &shared.pins, now)
+            });
+            match kept.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "failed to trim the records kept for secondaries"),
+                Err(error) => tracing::error!(%error, "trimming records ended by itself"),
+            }
+            self.measure();
+        }
+    }
+
+    fn measure(&self) {
+        let parts = &self.shared.parts;
+        let (role, positions, kept) = (parts.store.role(), parts.store.positions(), parts.store.records_kept());
+        let truth = |is: bool| if is { 1.0 } else { 0.0 };
+        gauge(metrics::LAST_WAL, positions.dr.0);
+        gauge(metrics::LAST_DR_WAL, positions.dr.0);
+        gauge(metrics::LAST_PERFORMANCE_WAL, positions.performance.wal.0);
+        gauge(metrics::BUFFER_LENGTH, if kept.last.0 == 0 { 0 } else { kept.last.0 - kept.first.0 + 1 });
+        gauge(metrics::BUFFER_SIZE, kept.bytes);
+        gauge(metrics::BUFFER_MAX_SIZE, parts.keep.bytes);
+        ::metrics::gauge!(metrics::IS_PRIMARY).set(truth(role.is_primary()));
+        ::metrics::gauge!(metrics::IS_SECONDARY).set(truth(role.is_secondary()));
+        if role.is_secondary() {
+            gauge(metrics::LAST_REMOTE_WAL, positions.performance.wal.0);
+        }
+        for (secondary, lag_ms, records) in self.shared.status.lags(parts.clock.now()) {
+            let labels = if secondary.is_empty() { Vec::new() } else { vec![::metrics::Label::new("secondary", secondary)] };
+            if let Some(lag_ms) = lag_ms {
+                ::metrics::gauge!(metrics::LAG_SECONDS, labels.clone()).set(to_f64(lag_ms) / 1000.0);
+            }
+            ::metrics::gauge!(metrics::LAG_RECORDS, labels).set(to_f64(records));
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().expect("no holder of this lock panics")
+    }
+}
+
+/// Follows the role: a secondary follows its primary; a primary's streams are served by [`Accept`].
+async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+    let mut roles = shared.feed.roles();
+    let mut again = shared.again.subscribe();
+    while !stop.is_cancelled() {
+        roles.borrow_and_update();
+        again.borrow_and_update();
+        let role = shared.parts.store.role();
+        let cut = stop.child_token();
+        let link = async {
+            if role.is_secondary() {
+                follower::follow(&shared, &cut).await;
+            } else {
+                cut.cancelled().await;
+            }
+        };
+        // A secondary that was filled, or met a later generation, goes on with the same stream.
+        let changed = async {
+            while roles.changed().await.is_ok() {
+                let now = shared.parts.store.role();
+                if (now.is_primary(), now.is_secondary(), now.set()) != (role.is_primary(), role.is_secondary(), role.set()) {
+                    shared.cut_all();
+                    shared.status.clear();
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = link => {}
+            () = changed => {}
+            _ = again.changed() => {}
+        }
+    }
+}
+
+#[async_trait]
+impl Accept for Handle {
+    async fn accept(&self, secondary_id: String, stream: Duplex<FromPrimary, FromSecondary>) {
+        let shared = &self.shared;
+        let Role::Primary { generation, .. } = shared.parts.store.role() else { return };
+        let stop = match &*self.running() {
+            Some(running) => running.stop.child_token(),
+            None => return,
+        };
+        let turn = {
+            let mut sessions = shared.sessions();
+            if sessions.len() >= SECONDARIES_MAX && !sessions.contains_key(&secondary_id) {
+                tracing::warn!(secondary = secondary_id, "more secondaries than one primary serves");
+                return;
+            }
+            // A secondary has one stream: the new one, if its old one has not noticed yet that it broke.
+            let turn = sessions.get(&secondary_id).map_or(0, |(turn, _)| turn + 1);
+            if let Some((_, before)) = sessions.insert(secondary_id.clone(), (turn, stop.clone())) {
+                before.cancel();
+            }
+            turn
+        };
+        tracing::info!(secondary = secondary_id, "a secondary connected");
+        shared.status.of_secondary(&secondary_id, |peer| peer.is_connected = true);
+        let grown = *shared.feed.position().borrow();
+        let why = Session::new(shared, secondary_id.clone(), generation, grown).run(stream, stop).await;
+        tracing::info!(secondary = secondary_id, why, "a secondary's stream ended");
+        let mut sessions = shared.sessions();
+        if sessions.get(&secondary_id).is_some_and(|(current, _)| *current == turn) {
+            sessions.remove(&secondary_id);
+            drop(sessions);
+            shared.status.of_secondary(&secondary_id, |peer| peer.is_connected = false);
+        }
+    }
+}
+
+/// An address as a URL.
+fn url_of(addr: &str) -> String {
+    if addr.is_empty() || addr.contains("://") { addr.to_owned() } else { format!("https://{addr}") }
+}
+
+fn gauge(name: &'static str, value: u64) {
+    ::metrics::gauge!(name).set(to_f64(value));
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge may be rough above 2^52")]
+fn to_f64(value: u64) -> f64 {
+    value as f64
+}

@@ -1,0 +1,269 @@
+//! Drives an [`Applier`] over streams to the primary: connects, proposes, reconnects with back-off through all known addresses.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use futures::future::{BoxFuture, OptionFuture};
+use tokio::sync::mpsc::Sender;
+use tokio_util::sync::CancellationToken;
+
+use super::applier::{Applier, ApplyAction, ApplyEvent, Phase};
+use super::link::{Duplex, FromPrimary, FromSecondary, LinkError};
+use super::status::Connection;
+use super::{Parts, Shared};
+use crate::machine::{Command, Outcome, Role};
+use crate::raft::CommitError;
+use crate::storage::StorageError;
+use crate::types::{Scope, Timestamp};
+
+/// The first pause after a link was lost; doubles up to [`PAUSE_MAX`].
+const PAUSE_FIRST: Duration = Duration::from_millis(250);
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// How long the primary may be silent before the stream is given up: it speaks each second.
+const SILENCE_MAX: Duration = Duration::from_secs(15);
+
+/// Follows the primary until `stop`.
+pub(super) async fn follow(shared: &Shared, stop: &CancellationToken) {
+    let mut pause = PAUSE_FIRST;
+    loop {
+        let clock = &shared.parts.clock;
+        let addrs = shared.parts.primary.addrs();
+        shared.status.known_addrs(addrs.iter().map(|addr| super::url_of(addr)).collect());
+        if addrs.is_empty() {
+            // Demoted, or told to forget its primary: `update-primary` wakes it.
+            let why = "this secondary knows no primary: update-primary names one";
+            shared.status.connection(Connection::Idle, Some(why.to_owned()), clock.now());
+            return stop.cancelled().await;
+        }
+        shared.status.connection(Connection::Connecting, None, clock.now());
+        let connected = tokio::select! {
+            () = stop.cancelled() => return,
+            connected = shared.parts.link.connect(&addrs) => connected,
+        };
+        let why = match connected {
+            Err(error) => error.to_string(),
+            Ok(stream) => {
+                shared.status.connection(Connection::Ready, None, clock.now());
+                let mut following = Following::new(shared);
+                let why = tokio::select! {
+                    () = stop.cancelled() => return,
+                    why = following.run(stream) => why,
+                };
+                if following.streamed {
+                    pause = PAUSE_FIRST;
+                }
+                why
+            }
+        };
+        tracing::warn!(why, pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX), "lost the link to the primary");
+        shared.status.phase(Phase::Idle, clock.now());
+        shared.status.connection(Connection::TransientFailure, Some(why), clock.now());
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+type Proposal = BoxFuture<'static, Result<Outcome, CommitError>>;
+
+struct Following<'s> {
+    shared: &'s Shared,
+    applier: Applier,
+    outbox: VecDeque<FromSecondary>,
+    proposal: Option<Proposal>,
+    closing: Option<String>,
+    learned: Option<Vec<String>>,
+    streamed: bool,
+}
+
+impl<'s> Following<'s> {
+    fn new(shared: &'s Shared) -> Self {
+        Self {
+            shared,
+            applier: Applier::default(),
+            outbox: VecDeque::new(),
+            proposal: None,
+            closing: None,
+            learned: None,
+            streamed: false,
+        }
+    }
+
+    fn parts(&self) -> &'s Parts {
+        &self.shared.parts
+    }
+
+    /// Follows one stream to its end; gives the reason.
+    async fn run(&mut self, stream: Duplex<FromSecondary, FromPrimary>) -> String {
+        let Duplex { out, mut incoming } = stream;
+        let mut heard = Instant::now();
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        let mut event = Some(ApplyEvent::Connected);
+        loop {
+            if let Some(event) = event.take()
+                && let Err(error) = self.take(event)
+            {
+                tracing::error!(%error, "failed to read the store for replication");
+                return "this node failed to read its store".to_owned();
+            }
+            if let Some(addrs) = self.learned.take() {
+                self.parts().primary.learned(addrs).await;
+            }
+            if let Some(why) = self.closing.take() {
+                return why;
+            }
+            event = tokio::select! {
+                sent = send_next(&out, &mut self.outbox) => {
+                    if !sent {
+                        return LinkError::Broken("the primary takes no more".to_owned()).to_string();
+                    }
+                    None
+                }
+                Some(settled) = OptionFuture::from(self.proposal.as_mut()) => {
+                    self.proposal = None;
+                    Some(settle(settled))
+                }
+                said = incoming.next(), if self.applier.is_hungry() => match said {
+                    None => return LinkError::Broken("the primary ended the stream".to_owned()).to_string(),
+                    Some(Err(error)) => return error.to_string(),
+                    Some(Ok(said)) => {
+                        heard = Instant::now();
+                        self.note(&said);
+                        Some(ApplyEvent::Said(said))
+                    }
+                },
+                _ = tick.tick() => {
+                    if self.applier.is_hungry() && heard.elapsed() > SILENCE_MAX {
+                        return "the primary was silent for too long".to_owned();
+                    }
+                    None
+                }
+            };
+        }
+    }
+
+    fn take(&mut self, event: ApplyEvent) -> Result<(), StorageError> {
+        let mut events = VecDeque::from([event]);
+        let mut actions = Vec::new();
+        while let Some(event) = events.pop_front() {
+            if let ApplyEvent::Committed(position) = &event {
+                self.shared.status.of_primary(|primary| primary.freshness.reach(position.wal));
+            }
+            self.applier.step(event, &mut actions);
+            for action in actions.drain(..) {
+                match action {
+                    ApplyAction::Greet => {
+                        let hello = self.hello();
+                        self.outbox.push_back(hello);
+                    }
+                    ApplyAction::Send(message) => self.outbox.push_back(message),
+                    ApplyAction::ReadOwnSums => {
+                        events.push_back(ApplyEvent::OwnSums(self.parts().store.reader().pages(Scope::Shared).to_vec()));
+                    }
+                    ApplyAction::ReadOwnRows(page) => {
+                        let rows = self.parts().store.reader().page_rows(Scope::Shared, page)?;
+                        events.push_back(ApplyEvent::OwnRows(rows.into_iter().map(|(path, stored)| (path, stored.value)).collect()));
+                    }
+                    ApplyAction::Propose(command) => self.propose(command),
+                    ApplyAction::Beat { now, echo, position, cluster_addrs, api_addr, cluster_addr } => {
+                        self.beat(now, echo, position, (api_addr, cluster_addr));
+                        self.learn(cluster_addrs);
+                    }
+                    ApplyAction::Close(why) => self.closing = Some(why),
+                }
+            }
+        }
+        let phase = self.applier.phase();
+        self.streamed |= phase == Phase::Streaming;
+        self.shared.status.phase(phase, self.parts().clock.now());
+        Ok(())
+    }
+
+    fn propose(&mut self, command: Command) {
+        let raft = self.parts().raft.clone();
+        self.proposal = Some(Box::pin(async move { raft.propose(&command).await }));
+    }
+
+    /// Where we stand: position, role and generation of one moment.
+    fn hello(&self) -> FromSecondary {
+        let reader = self.parts().store.reader();
+        let (have, role) = (reader.positions().performance, reader.role());
+        self.shared.status.of_primary(|primary| primary.freshness.reach(have.wal));
+        let me = &self.parts().me;
+        FromSecondary::Hello {
+            have,
+            generation: role.generation(),
+            filling: matches!(role, Role::Secondary { filling: true, .. }),
+            api_addr: me.api_addr.clone(),
+            cluster_addr: me.cluster_addr.clone(),
+        }
+    }
+
+    fn beat(&mut self, theirs: Timestamp, echo: Timestamp, position: crate::types::Position, (api_addr, cluster_addr): (String, String)) {
+        let now = self.parts().clock.now();
+        if echo == Timestamp(0) {
+            self.outbox.push_back(FromSecondary::Heartbeat { sent: now });
+        }
+        self.shared.status.of_primary(|primary| {
+            primary.api_addr = api_addr;
+            primary.cluster_addr = super::url_of(&cluster_addr);
+            primary.last_heartbeat = now;
+            primary.freshness.mark(theirs, position.wal);
+            if echo != Timestamp(0) {
+                primary.heartbeat_ms = now.0.saturating_sub(echo.0);
+                primary.skew_ms = theirs.0.abs_diff(echo.0 + primary.heartbeat_ms / 2);
+            }
+        });
+    }
+
+    /// Remembers the primary's addresses, if they are new.
+    fn learn(&mut self, addrs: Vec<String>) {
+        let mut known = self.parts().primary.addrs();
+        let mut told = addrs.clone();
+        known.sort_unstable();
+        told.sort_unstable();
+        if !told.is_empty() && known != told {
+            self.shared.status.known_addrs(addrs.clone());
+            self.learned = Some(addrs);
+        }
+    }
+
+    fn note(&self, said: &FromPrimary) {
+        match said {
+            FromPrimary::Streaming { position, .. } => {
+                tracing::info!(primary_wal = %position.wal, "streaming records from the primary");
+                self.shared.status.of_primary(|primary| primary.freshness.mark(self.parts().clock.now(), position.wal));
+            }
+            FromPrimary::Resync { why, snapshot, .. } => {
+                tracing::warn!(why, snapshot = %snapshot.wal, "comparing with the primary");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn settle(settled: Result<Outcome, CommitError>) -> ApplyEvent {
+    match settled {
+        Ok(Outcome::Committed(positions)) => ApplyEvent::Committed(positions.performance),
+        Ok(Outcome::Refused(refusal)) => ApplyEvent::Refused(refusal),
+        // These commands have no guards.
+        Ok(Outcome::Conflict(key)) => ApplyEvent::Lost(format!("a conflict at {key:?}")),
+        Err(error) => ApplyEvent::Lost(error.to_string()),
+    }
+}
+
+/// Sends the next message once the link takes it; false if it broke. Cancel-safe: nothing is taken before the last await.
+async fn send_next(out: &Sender<FromSecondary>, outbox: &mut VecDeque<FromSecondary>) -> bool {
+    if outbox.is_empty() {
+        return std::future::pending().await;
+    }
+    let Ok(permit) = out.reserve().await else { return false };
+    if let Some(message) = outbox.pop_front() {
+        permit.send(message);
+    }
+    true
+}
