@@ -9,6 +9,8 @@ mod driver;
 mod machine;
 mod metrics;
 mod parts;
+#[cfg(test)]
+mod tests;
 
 pub use driver::Lifecycle;
 pub use parts::{ActivePart, StartError};

@@ -105,8 +105,8 @@ impl Seal {
                 let unseal_key = UnsealKey::new(combined).ok_or_else(|| SealError::invalid(WRONG_SHARES))?;
                 let join = self.progress().join.clone();
                 match join {
-                    Some(join) => self.finish_join(join, unseal_key).await?,
-                    None => self.unseal_with(&unseal_key)?,
+                    Some(join) if !self.has_keyring() => self.finish_join(join, unseal_key).await?,
+                    _ => self.unseal_with(&unseal_key)?,
                 }
                 if !self.ctx.is_sealed() {
                     self.settle().await;

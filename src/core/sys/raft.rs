@@ -187,7 +187,7 @@ fn changed_autopilot(mut config: Map<String, Value>, data: &Data) -> Result<Map<
         }
     }
     if data.flag("cleanup_dead_servers")? == Some(true) {
-        let min_quorum = config["min_quorum"].as_i64().unwrap_or(0);
+        let min_quorum = config.get("min_quorum").and_then(Value::as_i64).unwrap_or(0);
         return Err(EngineError::Invalid(if min_quorum < 3 {
             format!(
                 "min_quorum must be set when cleanup_dead_servers is set and it should at least be 3; cleanup_dead_servers: true, min_quorum: {min_quorum}"
@@ -200,4 +200,41 @@ fn changed_autopilot(mut config: Map<String, Value>, data: &Data) -> Result<Map<
         return Err(EngineError::invalid("disable_upgrade_migration is only available in Vault Enterprise"));
     }
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raft::Peer;
+
+    fn three() -> RaftStatus {
+        let peer = |name: &str, is_voter| {
+            let member = Member { name: name.into(), cluster_addr: format!("{name}:8201"), api_addr: format!("http://{name}:8200") };
+            Peer { id: NodeId::of_name(name), member, is_voter }
+        };
+        let peers = vec![peer("a", true), peer("b", true), peer("c", false)];
+        RaftStatus { id: peers[0].id, leader: Some(peers[0].id), is_leader: true, peers, ..RaftStatus::default() }
+    }
+
+    #[test]
+    fn peers_are_listed_as_clients_expect() {
+        let listed = configuration(&three());
+        let servers = listed["config"]["servers"].as_array().unwrap();
+        assert_eq!(servers[0], json!({ "node_id": "a", "address": "a:8201", "leader": true, "protocol_version": "3", "voter": true }));
+        assert_eq!(servers[2], json!({ "node_id": "c", "address": "c:8201", "leader": false, "protocol_version": "3", "voter": false }));
+        let state = autopilot_state(&three());
+        assert_eq!((&state["leader"], &state["voters"], &state["non_voters"]), (&json!("a"), &json!(["a", "b"]), &json!(["c"])));
+        assert_eq!(state["servers"]["c"]["status"], "non-voter");
+    }
+
+    #[test]
+    fn settings_of_autopilot_are_checked() {
+        let change = |data: Value| changed_autopilot(Map::new(), &Data(super::super::object(data))).map_err(|error| error.to_string());
+        assert_eq!(change(json!({ "last_contact_threshold": "20s" })).unwrap()["last_contact_threshold"], "20s");
+        let short = change(json!({ "dead_server_last_contact_threshold": "30s" })).unwrap_err();
+        assert_eq!(short, "dead_server_last_contact_threshold should not be set to less than 1m; received: 30s");
+        let dead = change(json!({ "cleanup_dead_servers": true, "min_quorum": 0 })).unwrap_err();
+        assert!(dead.starts_with("min_quorum must be set when cleanup_dead_servers is set"));
+        assert!(change(json!({ "cleanup_dead_servers": true })).is_err());
+    }
 }
