@@ -5,6 +5,7 @@
 //!
 //! Not here: HTTP statuses (`http`), gRPC (`cluster`), the kinds of engines (handed in by `server`).
 
+mod active;
 mod audit_table;
 pub mod cluster_identity;
 mod context;
@@ -18,8 +19,10 @@ pub mod lockout;
 mod mounts;
 pub mod node_identity;
 mod node_service;
+mod observer;
 mod options;
 pub mod policy;
+mod pipeline;
 mod response;
 mod router;
 pub mod seal;
@@ -32,8 +35,9 @@ pub mod wrapping;
 
 pub use crate::raft::{CommitError, Peer as ActiveNode};
 pub use context::{Context, Keys, RootKey, Sealed, WriteError};
-pub use mounts::{EndLeases, MountConfig, MountRow, Mounted, Mounts, Opened, SystemTtls, TableError};
 pub use node_service::NodeService;
+pub use mounts::{MountConfig, MountRow, Mounted, Mounts, Opened, SystemTtls, TableError};
+pub use observer::CoreObserver;
 pub use options::Options;
 pub use response::{AuthInfo, Refused, Response, WrapInfo};
 pub use router::{Clash, Router};
@@ -47,10 +51,23 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
+use crate::audit;
 use crate::barrier::Txn;
-use crate::engine::{Call, EngineError, Kind, Reply, Request, Route};
-use crate::raft;
+use crate::engine::{Call, EngineError, Kind, MountClass, Reply, Route};
+use crate::raft::{self, Member};
+use crate::types::{Secret, Timestamp, WalIndex};
+use audit_table::AuditTable;
+use join::{JoinClient, Joins};
+use lease::{LeaseEngine, Leases};
+use lifecycle::{ActivePart, Lifecycle};
+use node_identity::NodeIdentity;
+use policy::{CapabilitiesEngine, Policies, PolicyEngine};
+use seal::{FirstRows, Seal, SealParts};
+use token::{TokenEngine, TokenSpec, Tokens};
+use wrapping::{Wrapping, WrappingEngine};
 
 /// A part of the API that belongs to the core itself, and so sees the whole transaction.
 ///
@@ -91,8 +108,18 @@ pub struct Parts {
     pub context: Arc<Context>,
     /// Every kind of engine there is.
     pub kinds: &'static [&'static Kind],
+    /// Every kind of audit device there is.
+    pub audit_kinds: &'static [&'static audit::Kind],
     /// How requests reach other nodes.
     pub upstream: Arc<dyn Upstream>,
+    /// This node, as others know it.
+    pub me: Member,
+    /// What this node proves itself with in its cluster.
+    pub identity: Arc<NodeIdentity>,
+    /// How a joining node calls its leader.
+    pub join_client: Arc<dyn JoinClient>,
+    /// Status and texts that a client would be given: for secondaries, whose clients are given the same.
+    pub refusal_status: fn(&Refused) -> (u16, Vec<String>),
     /// Settings.
     pub options: Options,
 }
@@ -100,37 +127,154 @@ pub struct Parts {
 /// The rules of one node. Cheap to share as `Arc<Core>`.
 pub struct Core {
     context: Arc<Context>,
-    upstream: Arc<dyn Upstream>,
     options: Options,
+    upstream: Arc<dyn Upstream>,
+    refusal_status: fn(&Refused) -> (u16, Vec<String>),
+    mounts: Arc<Mounts>,
+    audit: Arc<AuditTable>,
+    tokens: Arc<Tokens>,
+    policies: Arc<Policies>,
+    leases: Arc<Leases>,
+    wrapping: Arc<Wrapping>,
+    seal: Arc<Seal>,
+    lifecycle: Arc<Lifecycle>,
+    joins: Arc<Joins>,
+    system_areas: Vec<Box<dyn SystemEngine>>,
+    token_areas: Vec<Box<dyn SystemEngine>>,
+    in_flight: sys::InFlight,
+    /// How far this cluster's shared state reaches; announced.
+    applied: watch::Sender<WalIndex>,
 }
 
 impl fmt::Debug for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Core")
+        write!(f, "Core({:?})", self.standing())
     }
 }
 
 impl Core {
-    /// A sealed node's core.
+    /// A sealed node's core. Nothing runs until [`Self::run`].
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { context, kinds: _, upstream, options } = parts;
-        Arc::new(Self { context, upstream, options })
+        let Parts { context, kinds, audit_kinds, upstream, me, identity, join_client, refusal_status, options } = parts;
+        let system_ttls = SystemTtls { default: options.default_lease_ttl, max: options.max_lease_ttl };
+        let mounts = Arc::new(Mounts::new(context.clone(), kinds, system_ttls, options.is_dev));
+        let tokens = Arc::new(Tokens::new(context.clone()));
+        let policies = Arc::new(Policies::new(context.clone()));
+        let leases = Arc::new(Leases::new(context.clone(), tokens.clone(), mounts.clone()));
+        let wrapping = Arc::new(Wrapping::new(context.clone(), tokens.clone(), options.api_addr.clone()));
+        let audit = Arc::new(AuditTable::new(context.clone(), audit_kinds));
+        let seal = Seal::new(SealParts {
+            context: context.clone(),
+            me,
+            identity,
+            cluster_name: options.cluster_name.clone(),
+            first_rows: Arc::new(FirstRowsOfCore { mounts: mounts.clone(), tokens: tokens.clone() }),
+            join_client,
+        });
+        let lifecycle = Lifecycle::new(context.clone(), seal.clone());
+        let joins = Joins::new(context.clone(), seal.clone());
+        let in_flight = sys::InFlight::default();
+
+        let secret_table = sys::MountTable::new(MountClass::Secret, context.clone(), mounts.clone(), leases.clone());
+        let auth_table = sys::MountTable::new(MountClass::Auth, context.clone(), mounts.clone(), leases.clone());
+        let system_areas: Vec<Box<dyn SystemEngine>> = vec![
+            Box::new(sys::InternalUi { mounts: mounts.clone(), policies: policies.clone() }),
+            Box::new(sys::Remount(secret_table.clone())),
+            Box::new(secret_table),
+            Box::new(auth_table),
+            Box::new(sys::AuditDevices { table: audit.clone(), entropy: context.entropy.clone() }),
+            Box::new(PolicyEngine),
+            Box::new(CapabilitiesEngine::new(tokens.clone(), policies.clone())),
+            Box::new(LeaseEngine::new(leases.clone())),
+            Box::new(WrappingEngine::new(wrapping.clone(), policies.clone())),
+            Box::new(sys::SealArea(seal.clone())),
+            Box::new(sys::KeyringArea(context.clone())),
+            Box::new(sys::Ha { context: context.clone(), lifecycle: lifecycle.clone() }),
+            Box::new(sys::RaftArea { context: context.clone(), joins: joins.clone() }),
+            Box::new(sys::Tools(context.entropy.clone())),
+            Box::new(sys::Config(options.clone())),
+            Box::new(in_flight.clone()),
+            Box::new(sys::About { mounts: mounts.clone(), audit_kinds }),
+        ];
+        let token_areas: Vec<Box<dyn SystemEngine>> =
+            vec![Box::new(TokenEngine::new(tokens.clone(), policies.clone(), mounts.clone()))];
+        let applied = watch::Sender::new(context.store.positions().performance.wal);
+        Arc::new(Self {
+            context,
+            options,
+            upstream,
+            refusal_status,
+            mounts,
+            audit,
+            tokens,
+            policies,
+            leases,
+            wrapping,
+            seal,
+            lifecycle,
+            joins,
+            system_areas,
+            token_areas,
+            in_flight,
+            applied,
+        })
+    }
+
+    /// Decides what runs on this node, and runs it, until `shutdown`; then hands leadership on.
+    pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+        self.lifecycle.clone().run(self.active_parts(), shutdown).await;
+    }
+
+    /// What runs on the active node only, in the order in which it starts.
+    fn active_parts(&self) -> Vec<Arc<dyn ActivePart>> {
+        vec![
+            Arc::new(active::MountsPart {
+                context: self.context.clone(),
+                mounts: self.mounts.clone(),
+                leases: self.leases.clone(),
+                sweep: std::sync::Mutex::default(),
+            }),
+            Arc::new(active::AuditPart(self.audit.clone())),
+            Arc::new(self.leases.expirer()),
+        ]
     }
 
     /// How this node stands towards clients now.
     pub fn standing(&self) -> Standing {
-        todo!("decided by lifecycle")
+        self.lifecycle.standing()
     }
-
-    /// Serves one request on the active node, from top to bottom.
+    /// `sys/health`.
+    pub fn health(&self) -> health::Health {
+        health::Health::of(&self.context, &self.standing())
+    }
+    /// `sys/leader`.
     ///
     /// # Errors
-    /// See [`Refused`].
-    pub async fn serve(&self, request: Request) -> Result<Response, Refused> {
-        let _ = request;
-        todo!("pipeline")
+    /// While sealed.
+    pub fn leader(&self) -> Result<health::LeaderStatus, Sealed> {
+        health::LeaderStatus::of(&self.context, &self.standing(), self.lifecycle.active_since())
+    }
+    /// Opens the files of audit devices anew, after they were moved away.
+    pub async fn reopen_audit(&self) {
+        self.audit.reopen().await;
     }
 
+    /// How this node comes by its keys.
+    pub fn seal(&self) -> &Arc<Seal> {
+        &self.seal
+    }
+    /// What runs on this node.
+    pub fn lifecycle(&self) -> &Arc<Lifecycle> {
+        &self.lifecycle
+    }
+    /// Takes nodes into the cluster.
+    pub fn joins(&self) -> &Arc<Joins> {
+        &self.joins
+    }
+    /// The mount table.
+    pub fn mounts(&self) -> &Arc<Mounts> {
+        &self.mounts
+    }
     /// Store, log, clock, entropy, keys.
     pub fn context(&self) -> &Arc<Context> {
         &self.context
@@ -142,5 +286,20 @@ impl Core {
     /// Settings.
     pub fn options(&self) -> &Options {
         &self.options
+    }
+}
+
+/// What a new cluster's first entry holds besides its keys.
+struct FirstRowsOfCore {
+    mounts: Arc<Mounts>,
+    tokens: Arc<Tokens>,
+}
+
+impl FirstRows for FirstRowsOfCore {
+    fn mounts(&self, txn: &mut Txn, _: Timestamp) -> Result<(), EngineError> {
+        self.mounts.put_defaults(txn)
+    }
+    fn root_token(&self, txn: &mut Txn, now: Timestamp, id: Option<&Secret<String>>) -> Result<Secret<String>, EngineError> {
+        Ok(self.tokens.create(txn, TokenSpec::root(id.cloned()), now)?.token)
     }
 }

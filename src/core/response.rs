@@ -54,6 +54,9 @@ pub enum Refused {
     /// The token is missing, unknown, or may not.
     #[error("permission denied")]
     Denied,
+    /// The token is unknown, or no longer is one.
+    #[error("invalid token")]
+    BadToken,
     /// No mount or no route. The text names the path that was asked for.
     #[error("{0}")]
     NoRoute(String),

@@ -1,19 +1,29 @@
 //! A core in memory, for tests: a log of one node that applies at once, and nobody else.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use async_trait::async_trait;
+use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use super::{Context, ForwardError, Keys, PrimaryCall, PrimaryReply, RawRequest, RawResponse, RootKey, Upstream};
+use super::join::{JoinClient, JoinTarget};
+use super::node_identity::NodeIdentity;
+use super::seal::{InitRequest, UnsealRequest};
+use super::{
+    Context, Core, ForwardError, Keys, Options, Parts, PrimaryCall, PrimaryReply, RawRequest, RawResponse, Refused, Response, RootKey,
+    Standing, Upstream,
+};
 use crate::barrier::Keyring;
 use crate::crypto::Entropy;
 use crate::crypto::entropy::SeededEntropy;
+use crate::engine::{Connection, Data, EngineError, Kind, Operation, Request};
 use crate::machine::{Command, Outcome, Role, Stage};
 use crate::raft::{CommitError, Consensus, Member, MembershipError, NotFresh, Observer, Peer, RaftStatus};
 use crate::storage::{MemStore, Physical, PhysicalView};
-use crate::types::{Clock, Index, NodeId, Secret, Timestamp};
+use crate::types::{ApiPath, Clock, Index, NodeId, RequestId, Secret, Timestamp};
 
 /// A log of one node: an entry is committed and applied when it is proposed.
 pub struct OneNode {
@@ -168,9 +178,124 @@ impl Ground {
         Self { context, raft, store, clock, entropy }
     }
 
+    /// A node that was never initialized, and so has no keys.
+    pub fn sealed() -> Self {
+        let ground = Self::new();
+        ground.context.drop_keys();
+        ground
+    }
+
     /// Changes the role of the cluster in replication.
     pub fn set_role(&self, role: Role) {
         let outcome = self.raft.apply(&Command::SetRole { role, batch: crate::machine::Batch::default() });
         assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
+    }
+}
+
+/// A core in memory, initialized, unsealed and active.
+pub struct TestCore {
+    /// The core.
+    pub core: Arc<Core>,
+    /// What it stands on.
+    pub ground: Ground,
+    /// Its other nodes.
+    pub upstream: Arc<FakeUpstream>,
+    /// The root token of its init.
+    pub root: Secret<String>,
+    shutdown: CancellationToken,
+}
+
+impl Drop for TestCore {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+/// Nobody to join through.
+struct NoLeader;
+
+#[async_trait]
+impl JoinClient for NoLeader {
+    async fn post(&self, _: &JoinTarget, _: &str, _: Value) -> Result<Value, String> {
+        Err("there is no leader".to_owned())
+    }
+}
+
+/// Statuses as far as tests of the core tell them apart.
+fn refusal_status(refused: &Refused) -> (u16, Vec<String>) {
+    let status = match refused {
+        Refused::Denied | Refused::BadToken => 403,
+        Refused::Engine(EngineError::Invalid(_)) => 400,
+        Refused::NoRoute(_) => 404,
+        _ => 500,
+    };
+    (status, vec![refused.to_string()])
+}
+
+impl TestCore {
+    /// With these kinds of engines, and the audit devices there are.
+    pub async fn new(kinds: &'static [&'static Kind]) -> Self {
+        let ground = Ground::sealed();
+        let upstream = Arc::new(FakeUpstream::default());
+        let core = Core::new(Parts {
+            context: ground.context.clone(),
+            kinds,
+            audit_kinds: crate::audit::ALL,
+            upstream: upstream.clone(),
+            me: Member { name: "node".to_owned(), ..Member::default() },
+            identity: Arc::new(NodeIdentity::in_memory()),
+            join_client: Arc::new(NoLeader),
+            refusal_status,
+            options: Options::default(),
+        });
+        let observer: Arc<dyn Observer> = core.clone();
+        ground.raft.watch(Arc::downgrade(&observer));
+        let shutdown = CancellationToken::new();
+        tokio::spawn(core.clone().run(shutdown.clone()));
+        let init = core.seal().init(InitRequest { secret_shares: 1, secret_threshold: 1, ..InitRequest::default() }).await.unwrap();
+        core.seal().unseal(UnsealRequest { key: Some(init.keys[0].clone()), ..UnsealRequest::default() }).await.unwrap();
+        let mut standing = core.lifecycle().follow_standing();
+        let active = standing.wait_for(|standing| *standing == Standing::Active);
+        tokio::time::timeout(std::time::Duration::from_secs(20), active).await.unwrap().unwrap();
+        Self { core, ground, upstream, root: Secret::new(init.root_token), shutdown }
+    }
+
+    /// A request of the root token.
+    pub fn request(&self, operation: Operation, path: &str, data: Value) -> Request {
+        let data = match data {
+            Value::Object(map) => Data(map),
+            _ => Data::default(),
+        };
+        Request {
+            id: RequestId::new(uuid::Uuid::new_v4().to_string()),
+            operation,
+            path: ApiPath::parse(path).unwrap(),
+            data,
+            token: Some(self.root.clone()),
+            wrap_ttl: None,
+            headers: BTreeMap::new(),
+            connection: Connection::default(),
+        }
+    }
+
+    /// What a request of the root token ends in.
+    pub async fn ask(&self, operation: Operation, path: &str, data: Value) -> Result<Response, Refused> {
+        self.core.serve(self.request(operation, path, data)).await
+    }
+
+    /// The `data` of a request of the root token that must succeed.
+    pub async fn data(&self, operation: Operation, path: &str, data: Value) -> Value {
+        self.ask(operation, path, data).await.unwrap().data.map_or(Value::Null, Value::Object)
+    }
+
+    /// A token with these policies.
+    pub async fn token(&self, policies: &[&str]) -> Secret<String> {
+        let made = self.ask(Operation::Update, "auth/token/create", json!({ "policies": policies })).await.unwrap();
+        made.auth.unwrap().client_token
+    }
+
+    /// What a request of `token` ends in.
+    pub async fn ask_as(&self, token: &Secret<String>, operation: Operation, path: &str, data: Value) -> Result<Response, Refused> {
+        self.core.serve(Request { token: Some(token.clone()), ..self.request(operation, path, data) }).await
     }
 }

@@ -19,11 +19,13 @@ pub fn answer(refused: &Refused, has_token: bool) -> Answer {
     Answer::errors(status, errors)
 }
 
-fn table(refused: &Refused) -> (u16, Vec<String>) {
+/// Status and texts for a refusal of someone who showed a token.
+pub fn table(refused: &Refused) -> (u16, Vec<String>) {
     match refused {
         Refused::Sealed => one(503, refused),
         Refused::NoActive => one(500, refused),
         Refused::Denied => (403, vec![listed("permission denied")]),
+        Refused::BadToken => (403, vec!["2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n".to_owned()]),
         Refused::NoRoute(text) => (404, vec![text.clone()]),
         Refused::Engine(error) => engine(error),
         Refused::Write(error) => write(error),

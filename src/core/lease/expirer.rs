@@ -15,7 +15,7 @@ use crate::barrier::BarrierError;
 use crate::core::lifecycle::{ActivePart, StartError};
 use crate::core::{keys, lockout};
 use crate::engine::EngineError;
-use crate::types::Timestamp;
+use crate::types::{Scope, Timestamp};
 
 /// Due rows read at one time.
 const PAGE: usize = 256;
@@ -55,7 +55,10 @@ impl ActivePart for Expirer {
     }
 
     async fn start(&self) -> Result<(), StartError> {
-        self.leases.tokens.ensure().await.map_err(|error| StartError::new(self.name(), error))?;
+        // A secondary that is being filled can keep no tokens yet; what they are hashed with is made when the first one is.
+        if self.leases.ctx.store.role().may_write(Scope::Local) {
+            self.leases.tokens.ensure().await.map_err(|error| StartError::new(self.name(), error))?;
+        }
         let mut running = self.running.lock().await;
         if running.is_none() {
             let stop = CancellationToken::new();

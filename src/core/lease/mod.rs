@@ -29,7 +29,7 @@ pub use register::{NewLease, Registered};
 pub use revoke::OnFailure;
 
 use super::token::{Limits, Tokens};
-use super::{Context, EndLeases, WriteError, keys};
+use super::{Context, keys};
 use crate::barrier::Txn;
 use crate::engine::EngineError;
 use crate::types::Key;
@@ -82,12 +82,5 @@ impl Leases {
         if changed.iter().any(|key| dues.contains(key)) {
             self.due.notify_one();
         }
-    }
-}
-
-#[async_trait]
-impl EndLeases for Leases {
-    async fn end_below(&self, path: &str) -> Result<(), WriteError> {
-        self.revoke_prefix(path, OnFailure::Stop).await.map_err(WriteError::Engine)
     }
 }

@@ -7,6 +7,7 @@
 //! Invariants: a mount is known by its `uuid` for ever; where a local and a shared row name one path, the local one is served.
 //! Not here: the API of mounts (`sys::mounts`), which mount a path belongs to (`router`), deleting rows (`sweeper`).
 
+mod revoker;
 mod row;
 mod sweeper;
 
@@ -17,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use arc_swap::ArcSwap;
 
 pub use row::{DoomedRow, MountConfig, MountRow, Mounted, Opened, SystemTtls};
-pub use sweeper::{EndLeases, Sweeper};
+pub use sweeper::Sweeper;
 
 use super::router::Router;
 use super::{Context, Sealed, WriteError, keys};
@@ -376,7 +377,7 @@ fn put_if_missing(
     if !txn.exists(&key)? {
         identify(&mut row, entropy);
         if row.kind == CUBBYHOLE.2 {
-            row.uuid = keys::CUBBYHOLE_ID.to_owned();
+            keys::CUBBYHOLE_ID.clone_into(&mut row.uuid);
         }
         put_row(txn, key, &row);
     }

@@ -9,9 +9,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-
 use super::{DoomedRow, Mounts, all_paths, get_row};
+use crate::core::lease::{Leases, OnFailure};
 use crate::core::{Context, WriteError, keys};
 use crate::types::{MountId, Prefix, Scope};
 
@@ -21,26 +20,16 @@ const PAGE_ROWS: usize = 256;
 /// How long to wait after a failure, and between looks when nothing happens.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// Ends what a mount gave out. `lease` implements it.
-#[async_trait]
-pub trait EndLeases: Send + Sync + 'static {
-    /// Revokes every lease and token that was given out below `path` (with its final slash).
-    ///
-    /// # Errors
-    /// If some could not be revoked; the sweeper tries again.
-    async fn end_below(&self, path: &str) -> Result<(), WriteError>;
-}
-
 /// The background work of one active node.
 pub struct Sweeper {
     context: Arc<Context>,
     mounts: Arc<Mounts>,
-    leases: Arc<dyn EndLeases>,
+    leases: Arc<Leases>,
 }
 
 impl Sweeper {
     /// Not running yet.
-    pub fn new(context: Arc<Context>, mounts: Arc<Mounts>, leases: Arc<dyn EndLeases>) -> Self {
+    pub fn new(context: Arc<Context>, mounts: Arc<Mounts>, leases: Arc<Leases>) -> Self {
         Self { context, mounts, leases }
     }
 
@@ -106,7 +95,7 @@ impl Sweeper {
     async fn sweep(&self, id: &MountId, path: Option<&str>) -> Result<(), WriteError> {
         // Another mount may have taken the path meanwhile: what is below it is no longer the old one's.
         if let Some(path) = path.filter(|path| self.mounts.table().at(path).is_none()) {
-            self.leases.end_below(path).await?;
+            self.leases.revoke_prefix(path, OnFailure::Stop).await?;
         }
         for scope in [Scope::Shared, Scope::Local] {
             while self.context.store.role().may_write(scope) && self.delete_page(scope, id).await? {}
@@ -131,7 +120,7 @@ impl Sweeper {
     /// Finds local rows of shared mounts that the primary deleted while this cluster had no active node.
     fn adopt_orphans(&self) -> Result<(), WriteError> {
         let txn = self.context.begin()?;
-        let mut known: Vec<String> = vec!["sys".to_owned()];
+        let mut known: Vec<String> = vec!["sys".to_owned(), keys::CUBBYHOLE_ID.to_owned()];
         for scope in [Scope::Shared, Scope::Local] {
             for class in [crate::engine::MountClass::Secret, crate::engine::MountClass::Auth] {
                 let mut rows = self.context.begin()?;

@@ -3,11 +3,13 @@
 //! Areas are tried in order; the first route that matches path and operation answers. Areas of tokens, policies, leases, wrapping
 //! and the seal live beside what they speak of, and replication's in `sys::replication`.
 
+mod about;
 mod audit;
 mod config;
 mod ha;
 mod in_flight;
 mod keys;
+mod internal_ui;
 mod mount_config;
 mod mount_view;
 mod mounts;
@@ -17,11 +19,13 @@ mod seal;
 mod tools;
 mod tune;
 
+pub use about::About;
 pub use audit::AuditDevices;
 pub use config::Config;
 pub use ha::Ha;
 pub use in_flight::InFlight;
 pub use keys::KeyringArea;
+pub use internal_ui::InternalUi;
 pub use mounts::MountTable;
 pub use raft::RaftArea;
 pub use remount::Remount;

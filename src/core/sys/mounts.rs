@@ -10,8 +10,9 @@ use serde_json::{Map, Value};
 
 use super::{mount_config, mount_view, tune};
 use crate::barrier::Txn;
-use crate::core::mounts::{self, DoomedRow, EndLeases, MountRow, Mounted, Mounts};
-use crate::core::{Context, SystemEngine, WriteError, keys};
+use crate::core::lease::{Leases, OnFailure};
+use crate::core::mounts::{self, DoomedRow, MountRow, Mounted, Mounts};
+use crate::core::{Context, SystemEngine, keys};
 use crate::engine::{Access, Call, EngineError, MountClass, Operation, Reply, Route, Writes};
 use crate::types::Scope;
 
@@ -21,7 +22,7 @@ pub struct MountTable {
     class: MountClass,
     pub(super) context: Arc<Context>,
     pub(super) mounts: Arc<Mounts>,
-    pub(super) leases: Arc<dyn EndLeases>,
+    pub(super) leases: Arc<Leases>,
 }
 
 static SECRET_ROUTES: &[Route] = &[
@@ -60,7 +61,7 @@ static AUTH_ROUTES: &[Route] = &[
 
 impl MountTable {
     /// The table of `class`.
-    pub fn new(class: MountClass, context: Arc<Context>, mounts: Arc<Mounts>, leases: Arc<dyn EndLeases>) -> Self {
+    pub fn new(class: MountClass, context: Arc<Context>, mounts: Arc<Mounts>, leases: Arc<Leases>) -> Self {
         Self { class, context, mounts, leases }
     }
 }
@@ -209,19 +210,12 @@ impl MountTable {
         let full = mounts::full_path(self.class, path);
         // A secondary ends its own leases when the removal comes back from the primary.
         if self.context.store.role().may_write(scope) {
-            self.leases.end_below(&full).await.map_err(ended)?;
+            self.leases.revoke_prefix(&full, OnFailure::Stop).await?;
         }
         move_epoch(txn, scope)?;
         txn.delete(keys::mount(scope, self.class, path));
         mounts::put_row(txn, keys::doomed_mount(scope, &row.uuid), &DoomedRow { path: full, row });
         Ok(Reply::empty())
-    }
-}
-
-fn ended(error: WriteError) -> EngineError {
-    match error {
-        WriteError::Engine(error) => error,
-        other => EngineError::Internal(format!("leases of the mount could not be revoked: {other}")),
     }
 }
 

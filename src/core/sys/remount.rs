@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::mounts::{MountTable, find_row, is_protected, move_epoch};
 use crate::barrier::Txn;
-use crate::core::mounts;
-use crate::core::{SystemEngine, keys};
+use crate::core::lease::OnFailure;
+use crate::core::{SystemEngine, keys, mounts};
 use crate::engine::{Access, Call, EngineError, MountClass, Operation, Reply, Route, Writes};
 use crate::types::Scope;
 
@@ -104,8 +104,7 @@ impl Remount {
             return Err(EngineError::invalid(format!("path already in use at \"{full_to}\"")));
         }
         if self.0.context.store.role().may_write(scope) {
-            let ended = self.0.leases.end_below(&full_from).await;
-            ended.map_err(|error| EngineError::Internal(format!("leases of the mount could not be revoked: {error}")))?;
+            self.0.leases.revoke_prefix(&full_from, OnFailure::Stop).await?;
         }
         let id = uuid::Uuid::new_v4().to_string();
         move_epoch(txn, scope)?;
