@@ -173,10 +173,6 @@ impl Client {
     pub fn address(&self) -> &str {
         &self.connection.address
     }
-    /// Whether answers will be wrapped.
-    pub fn wraps(&self) -> bool {
-        self.connection.wrap_ttl.is_some()
-    }
     /// Whether calls are told instead of made.
     pub fn explains(&self) -> bool {
         self.explain.is_some()
@@ -485,7 +481,94 @@ fn refusal_text(status: u16, head: &str, body: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::net::TcpListener;
+
     use super::*;
+    use crate::cli::args::Parsed;
+
+    /// A server that gives these answers, one a connection, and hands back what it was asked.
+    fn server(answers: Vec<String>) -> (String, std::thread::JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let own = address.clone();
+        let serving = std::thread::spawn(move || {
+            let mut asked = Vec::new();
+            for answer in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let mut head = String::new();
+                let mut length = 0;
+                loop {
+                    let mut line = String::new();
+                    reader.read_line(&mut line).unwrap();
+                    if let Some(text) = line.to_lowercase().strip_prefix("content-length:") {
+                        length = text.trim().parse().unwrap();
+                    }
+                    head.push_str(&line);
+                    if line == "\r\n" || line.is_empty() {
+                        break;
+                    }
+                }
+                let mut body = vec![0; length];
+                reader.read_exact(&mut body).unwrap();
+                asked.push(format!("{head}{}", String::from_utf8(body).unwrap()));
+                stream.write_all(answer.replace("SELF", &own).as_bytes()).unwrap();
+            }
+            asked
+        });
+        (address, serving)
+    }
+
+    fn answer(status: &str, body: &str) -> String {
+        format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+    }
+
+    fn client(address: &str) -> Client {
+        let mut connection = Connection::read(&Parsed::default()).unwrap();
+        connection.address = address.to_owned();
+        connection.retries = 0;
+        Client::new(connection, Some(Secret::new("hvs.T".to_owned())), None, "coffer")
+    }
+
+    #[test]
+    fn a_redirect_is_followed_once_with_the_same_body() {
+        let moved = "HTTP/1.1 307 Temporary Redirect\r\nlocation: SELF/v1/other\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned();
+        let (address, serving) = server(vec![moved, answer("200 OK", r#"{"data":{}}"#)]);
+        let call = Call::put("secret/x", serde_json::json!({"a": "b"}));
+        assert!(client(&address).envelope(&call).unwrap().is_some());
+        let asked = serving.join().unwrap();
+        assert!(asked[0].starts_with("PUT /v1/secret/x "), "{}", asked[0]);
+        assert!(asked[1].starts_with("PUT /v1/other ") && asked[1].ends_with(r#"{"a":"b"}"#), "{}", asked[1]);
+        assert!(asked[1].to_lowercase().contains("x-vault-token: hvs.t"), "{}", asked[1]);
+    }
+
+    #[test]
+    fn a_stale_node_is_asked_again() {
+        let (address, serving) = server(vec![answer("412 Precondition Failed", "{}"), answer("204 No Content", "")]);
+        assert!(client(&address).envelope(&Call::get("x")).unwrap().is_none());
+        assert_eq!(serving.join().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_is_not_there_is_no_failure_unless_it_says_more() {
+        let deleted = r#"{"data":{"data":null,"metadata":{"version":1}}}"#;
+        let (address, serving) = server(vec![answer("404 Not Found", r#"{"errors":[]}"#), answer("404 Not Found", deleted), answer("403 Forbidden", "{}")]);
+        let client = client(&address);
+        assert!(client.find(&Call::get("x")).unwrap().is_none());
+        assert!(client.find(&Call::get("x")).unwrap().is_some());
+        assert_eq!(client.find(&Call::get("x")).unwrap_err().status(), Some(403));
+        serving.join().unwrap();
+    }
+
+    #[test]
+    fn nobody_there_reads_as_go_says_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let error = client(&format!("http://{address}")).envelope(&Call::get("x")).unwrap_err();
+        assert_eq!(error.to_string(), format!("Get \"http://{address}/v1/x\": dial tcp {address}: connect: connection refused"));
+    }
 
     #[test]
     fn refusals_read_as_scripts_expect_them() {

@@ -195,7 +195,9 @@ pub fn show_written(run: &Invocation, answer: Option<Map<String, Value>>, path: 
 }
 
 fn delete(run: &mut Invocation) -> Outcome {
-    run.expect_args(1, usize::MAX)?;
+    if run.parsed.args.is_empty() {
+        return Err(Failure::local("Not enough arguments (expected at least 1, got 0)"));
+    }
     let mut call = Call::delete(run.path(0));
     call.query = run.query_after(1)?;
     let doing = format!("Error deleting {}", call.path);

@@ -32,12 +32,6 @@ fn login(run: &mut Invocation) -> Outcome {
     let method = run.text("method").unwrap_or("token").trim().to_lowercase();
     let mount = run.text("path").map_or_else(|| method.clone(), route::clean_path);
     let client = run.client()?;
-    if environment("TOKEN").is_some() && !run.is("token-only") {
-        run.warn(
-            "WARNING! The VAULT_TOKEN environment variable is set! It is used before the token that is stored now:\n\
-             unset it if that is not meant.\n",
-        );
-    }
     let (client, envelope) = match method.as_str() {
         "token" => with_token(run, client)?,
         "userpass" | "ldap" | "okta" | "radius" => {
@@ -143,6 +137,12 @@ fn finish(run: &mut Invocation, client: Client, mut envelope: Map<String, Value>
     }
     if keeps && !token.is_empty() {
         token_file::store(&Secret::new(token.clone()))?;
+        if environment("TOKEN").is_some() {
+            run.warn(
+                "WARNING! The VAULT_TOKEN environment variable is set! It is used before the token that is stored now:\n\
+                 unset it if that is not meant.\n",
+            );
+        }
     } else if !run.is("no-print") && run.text("field").is_none() {
         run.warn("The token was not stored in token helper. Pass it with each call, or set VAULT_TOKEN to it.\n");
     }

@@ -76,25 +76,24 @@ fn inline(value: &Value, depth: usize) -> String {
 
 fn text(content: &str, depth: usize) -> String {
     if content.is_empty() || reads_as_another_type(content) || content.chars().any(|c| c.is_control() && c != '\n') {
-        return format!("{content:?}").replace("\\'", "'");
+        return quoted(content);
     }
     if content.contains('\n') {
-        let mark = if content.ends_with("\n\n") {
-            "|+"
-        } else if content.ends_with('\n') {
-            "|"
-        } else {
-            "|-"
-        };
-        if content.starts_with([' ', '\n']) {
-            return serde_json::to_string(content).unwrap_or_default();
+        if content.starts_with([' ', '\n']) || content.ends_with("\n\n") {
+            return quoted(content);
         }
+        let mark = if content.ends_with('\n') { "|" } else { "|-" };
         let margin = "  ".repeat(depth.max(1));
         let lines: Vec<String> =
             content.trim_end_matches('\n').lines().map(|line| if line.is_empty() { String::new() } else { format!("{margin}{line}") }).collect();
         return format!("{mark}\n{}", lines.join("\n"));
     }
     if is_plain(content) { content.to_owned() } else { format!("'{}'", content.replace('\'', "''")) }
+}
+
+/// In double quotes: YAML reads all that JSON writes.
+fn quoted(content: &str) -> String {
+    serde_json::to_string(content).unwrap_or_default()
 }
 
 fn reads_as_another_type(content: &str) -> bool {
