@@ -108,7 +108,7 @@ impl Leases {
     ///
     /// # Errors
     /// If this node cannot read or write now.
-    pub(super) async fn pass(&self) -> Result<Duration, EngineError> {
+    pub(in crate::core) async fn pass(&self) -> Result<Duration, EngineError> {
         let now = self.ctx.now();
         let paths = self.ctx.store.reader().list(&keys::dues(), None, PAGE).map_err(BarrierError::from)?;
         let is_full = paths.len() == PAGE;

@@ -15,6 +15,8 @@ mod register;
 mod renew;
 mod revoke;
 mod sweep;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;

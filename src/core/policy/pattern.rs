@@ -63,9 +63,9 @@ impl Pattern {
         let mut parts = self.text.split('/').peekable();
         while let Some(part) = parts.next() {
             if parts.peek().is_none() {
-                return part == "+" || part.starts_with(rest) || self.is_prefix && rest.starts_with(part);
+                return part == "+" && !rest.contains('/') || part.starts_with(rest) || self.is_prefix && rest.starts_with(part);
             }
-            let Some((head, tail)) = rest.split_once('/') else { return part == "+" || part.starts_with(rest) };
+            let Some((head, tail)) = rest.split_once('/') else { return part == "+" && !rest.contains('/') || part.starts_with(rest) };
             if part != "+" && head != part {
                 return false;
             }

@@ -24,7 +24,11 @@ pub(in crate::core) mod revoke;
 mod role;
 mod salts;
 mod spec;
+#[cfg(test)]
+mod tests;
 pub(in crate::core) mod ttl;
+#[cfg(test)]
+pub(in crate::core) mod world;
 
 use std::sync::Arc;
 

@@ -5,6 +5,8 @@
 
 mod engine;
 mod jwt;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
