@@ -14,5 +14,7 @@ pub fn install_panic_abort() {
 /// Ends the process: what was attempted has failed and cannot be undone.
 pub fn stop_process(attempted: &'static str, why: &dyn Display) -> ! {
     tracing::error!(attempted, error = %why, "raft cannot go on, the process ends");
+    // The log may not be written any more, or not be set up.
+    eprintln!("raft cannot go on, the process ends: {attempted}: {why}");
     std::process::abort();
 }

@@ -19,6 +19,10 @@ mod network;
 mod receiver;
 mod service;
 mod snapshot;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 pub mod transport;
 mod types;
 mod watcher;

@@ -92,15 +92,15 @@ async fn watch_metrics(
 }
 
 fn status_of(metrics: &RaftMetrics<Types>, me: NodeId, was_member: bool) -> RaftStatus {
-    let membership = metrics.membership_config.membership();
-    let voters: std::collections::BTreeSet<u64> = membership.voter_ids().collect();
+    // What is committed: a change that is only under way may never happen. While voters change, only those of both sets count.
+    let membership = metrics.committed_membership_config.membership();
+    let votes = |id: &u64| membership.get_joint_config().iter().all(|voters| voters.contains(id));
     let mut peers: Vec<Peer> = membership
         .nodes()
-        .map(|(id, seat)| Peer { id: NodeId(*id), member: seat.member.clone(), is_voter: voters.contains(id) })
+        .map(|(id, seat)| Peer { id: NodeId(*id), member: seat.member.clone(), is_voter: votes(id) })
         .collect();
     peers.sort_by(|a, b| a.member.name.cmp(&b.member.name).then(a.id.cmp(&b.id)));
-    let committed_members = metrics.committed_membership_config.membership();
-    let is_member = committed_members.get_node(&me.0).is_some() || membership.get_node(&me.0).is_some();
+    let is_member = membership.get_node(&me.0).is_some() || metrics.membership_config.membership().get_node(&me.0).is_some();
     RaftStatus {
         id: me,
         leader: metrics.current_leader.map(NodeId),

@@ -1,0 +1,133 @@
+use openraft::EntryPayload;
+use openraft::type_config::TypeConfigExt;
+use openraft::vote::RaftLeaderId;
+
+use super::super::log_file::segment_path;
+use super::super::types::Payload;
+use super::*;
+
+fn id(term: u64, index: u64) -> LogId {
+    LogId::new(RaftLeaderId::new(term, 1), index)
+}
+
+fn entry(term: u64, index: u64) -> Entry {
+    Entry { log_id: id(term, index), payload: EntryPayload::Normal(Payload(format!("{term}/{index}").into())) }
+}
+
+async fn append(store: &mut LogStore, entries: impl IntoIterator<Item = Entry> + Send) {
+    let entries: Vec<Entry> = entries.into_iter().collect();
+    let (tell, told) = Types::oneshot();
+    store.append(entries, IOFlushed::signal(tell)).await.unwrap();
+    told.await.unwrap().unwrap();
+}
+
+async fn indexes(store: &mut LogStore) -> Vec<(u64, u64)> {
+    let entries = store.get_log_reader().await.try_get_log_entries(..).await.unwrap();
+    entries.iter().map(|entry| (entry.log_id.leader_id.term, entry.log_id.index)).collect()
+}
+
+#[tokio::test]
+async fn all_that_was_written_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(folder.path(), None).unwrap();
+    store.save_vote(&Vote::new_committed(1, 1)).await.unwrap();
+    append(&mut store, (0..10).map(|index| entry(1, index))).await;
+    store.truncate_after(Some(id(1, 6))).await.unwrap();
+    append(&mut store, (7..9).map(|index| entry(2, index))).await;
+    store.purge(id(1, 3)).await.unwrap();
+    store.save_committed(Some(id(1, 5))).await.unwrap();
+    store.save_vote(&Vote::new(3, 1)).await.unwrap();
+    let wanted = vec![(1, 4), (1, 5), (1, 6), (2, 7), (2, 8)];
+    assert_eq!(indexes(&mut store).await, wanted);
+    store.control().stop().await;
+
+    let mut store = open(folder.path(), Some(id(1, 5))).unwrap();
+    assert_eq!(indexes(&mut store).await, wanted);
+    let mut reader = store.get_log_reader().await;
+    assert_eq!(reader.read_vote().await.unwrap(), Some(Vote::new(3, 1)));
+    assert_eq!(store.read_committed().await.unwrap(), Some(id(1, 5)));
+    let state = store.get_log_state().await.unwrap();
+    assert_eq!((state.last_purged_log_id, state.last_log_id), (Some(id(1, 3)), Some(id(2, 8))));
+    assert!(store.control().holds(&id(2, 8)) && !store.control().holds(&id(1, 8)) && !store.control().holds(&id(1, 3)));
+    // An entry read from its file is the one that was written.
+    assert_eq!(reader.try_get_log_entries(5..6).await.unwrap(), vec![entry(1, 5)]);
+    assert_eq!(store.control().purge_point(2, u64::MAX), Some(6));
+    assert_eq!(store.control().purge_point(100, u64::MAX), None);
+}
+
+#[tokio::test]
+async fn a_torn_tail_is_cut_off_and_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(folder.path(), None).unwrap();
+    append(&mut store, (0..3).map(|index| entry(1, index))).await;
+    store.control().stop().await;
+    let path = segment_path(&folder.path().join("log"), 1);
+    let whole = std::fs::read(&path).unwrap();
+    for torn in [&[0_u8][..], &[0, 0, 0, 40, 1, 2, 3, 4, 5][..], &[0xff; 64][..], &[0; 100][..]] {
+        std::fs::write(&path, [&whole[..], torn].concat()).unwrap();
+        let mut store = open(folder.path(), None).unwrap();
+        assert_eq!(indexes(&mut store).await.len(), 3, "{torn:?}");
+        store.control().stop().await;
+        assert_eq!(std::fs::read(&path).unwrap(), whole);
+    }
+    let mut store = open(folder.path(), None).unwrap();
+    append(&mut store, [entry(1, 3)]).await;
+    store.control().stop().await;
+    assert_eq!(indexes(&mut open(folder.path(), None).unwrap()).await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_log_that_ends_before_the_mark_does_not_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(folder.path(), None).unwrap();
+    append(&mut store, (0..3).map(|index| entry(1, index))).await;
+    // A lost vote is as bad as a lost entry.
+    store.save_vote(&Vote::new(5, 1)).await.unwrap();
+    store.control().stop().await;
+    let path = segment_path(&folder.path().join("log"), 1);
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+    assert!(matches!(open(folder.path(), None), Err(StartError::LogTooShort { found: 2, .. })));
+}
+
+#[tokio::test]
+async fn a_log_that_is_gone_while_the_state_is_there_does_not_open() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(matches!(open(folder.path(), Some(id(1, 7))), Err(StartError::LogTooShort { applied: 7, .. })));
+}
+
+#[tokio::test]
+async fn what_was_not_synced_when_the_machine_died_was_not_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(folder.path(), None).unwrap();
+    append(&mut store, [entry(1, 0)]).await;
+    store.control().pull_the_plug();
+    let (tell, told) = Types::oneshot();
+    store.append([entry(1, 1)], IOFlushed::signal(tell)).await.unwrap();
+    assert!(told.await.is_err());
+    assert_eq!(indexes(&mut open(folder.path(), None).unwrap()).await, vec![(1, 0)]);
+}
+
+#[tokio::test]
+async fn full_segments_are_closed_and_removed_once_purged() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(folder.path(), None).unwrap();
+    store.save_vote(&Vote::new_committed(1, 1)).await.unwrap();
+    let big = |index| Entry { log_id: id(1, index), payload: EntryPayload::Normal(Payload(vec![7; 2 * 1024 * 1024].into())) };
+    for index in 0..80 {
+        append(&mut store, [big(index)]).await;
+    }
+    let count = || std::fs::read_dir(folder.path().join("log")).unwrap().count();
+    assert_eq!(count(), 3);
+    // Most are no longer in memory.
+    let mut reader = store.get_log_reader().await;
+    assert_eq!(reader.try_get_log_entries(3..4).await.unwrap(), vec![big(3)]);
+    assert_eq!(reader.limited_get_log_entries(0, 80).await.unwrap().len(), 1);
+    store.purge(id(1, 70)).await.unwrap();
+    store.save_vote(&Vote::new_committed(2, 1)).await.unwrap();
+    store.control().stop().await;
+    assert_eq!(count(), 1);
+    let mut store = open(folder.path(), None).unwrap();
+    assert_eq!(indexes(&mut store).await.first(), Some(&(1, 71)));
+    assert_eq!(store.get_log_reader().await.read_vote().await.unwrap(), Some(Vote::new_committed(2, 1)));
+}
