@@ -85,6 +85,13 @@ impl Raft {
     }
 }
 
+impl Drop for Raft {
+    fn drop(&mut self) {
+        // Whoever lets go of the group has no more use for it: that its core ends after this is no failure.
+        self.closing.store(true, Ordering::Release);
+    }
+}
+
 #[async_trait]
 impl Consensus for Raft {
     async fn propose(&self, command: &Command) -> Result<Outcome, CommitError> {
