@@ -16,6 +16,8 @@ mod mounts;
 mod raft;
 mod remount;
 mod seal;
+#[cfg(test)]
+mod tests;
 mod tools;
 mod tune;
 
