@@ -8,8 +8,7 @@ use std::io::{IsTerminal, Write};
 use serde_json::{Map, Value};
 
 use super::args::Parsed;
-use super::call::Call;
-use super::client::Client;
+use super::client::{Call, Client};
 use super::command::Command;
 use super::config::{Connection, Format};
 use super::explain::Explain;

@@ -19,4 +19,5 @@ mod tls;
 
 pub use listener::{Bound, Limits, ListenError};
 pub use serve::{Api, Options};
+pub use status::table as refusal;
 pub use tls::{TlsFiles, TlsIdentity};

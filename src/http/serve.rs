@@ -98,7 +98,10 @@ impl Api {
         match self.core.standing() {
             Standing::Uninitialized | Standing::Sealed | Standing::Removed => bare::while_sealed(&head).into_raw(),
             Standing::Standby { .. } if origin == Origin::Node => status::answer(&Refused::NoActive, false).into_raw(),
-            Standing::Standby { active } => forward::hand_on(&self.core, active, raw).await,
+            Standing::Standby { active } => match bare::on_standby(&head) {
+                Some(answer) => answer.into_raw(),
+                None => forward::hand_on(&self.core, active, raw).await,
+            },
             Standing::Active => match bare::on_active(&self.core, &head, &raw).await {
                 Some(answer) => answer.into_raw(),
                 None => self.serve_here(&head, &raw).await.into_raw(),

@@ -1,4 +1,4 @@
-//! Log lines: a level that can be changed while running, plain text or JSON, to standard output or a file.
+//! Log lines: a level that can be changed while running, plain text or JSON, to standard error or a file.
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -57,7 +57,7 @@ pub struct LogOptions {
     pub level: Level,
     /// One JSON object a line.
     pub is_json: bool,
-    /// Here instead of standard output.
+    /// Here instead of standard error.
     pub file: Option<PathBuf>,
 }
 
@@ -86,8 +86,8 @@ impl Logs {
     pub fn start(options: &LogOptions) -> Result<Self, LogsError> {
         let (filter, handle) = reload::Layer::new(options.level.targets());
         let plain: Box<dyn Layer<_> + Send + Sync> = match (&options.file, options.is_json) {
-            (None, false) => lines::layer().with_ansi(false).with_writer(std::io::stdout).boxed(),
-            (None, true) => lines::layer().json().with_writer(std::io::stdout).boxed(),
+            (None, false) => lines::layer().with_ansi(false).with_writer(std::io::stderr).boxed(),
+            (None, true) => lines::layer().json().with_writer(std::io::stderr).boxed(),
             (Some(path), is_json) => {
                 let file = OpenOptions::new().create(true).append(true).open(path).map_err(|error| LogsError::File(path.clone(), error))?;
                 let file = Arc::new(file);

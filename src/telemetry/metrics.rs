@@ -1,9 +1,10 @@
-//! The metric registry, in Prometheus' text format.
+//! The metric registry, in Prometheus' text format or in Vault's JSON.
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use serde_json::{Map, Value, json};
 
 static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
 
@@ -28,7 +29,55 @@ pub fn install() {
     }
 }
 
-/// All metrics now, or `None` if none are collected.
-pub fn render() -> Option<String> {
-    HANDLE.get().map(PrometheusHandle::render)
+/// All metrics now, with their media type. An empty `format` gives JSON.
+///
+/// # Errors
+/// With a text for the client, if none are collected or the format is not known.
+pub fn export(format: &str) -> Result<(&'static str, String), String> {
+    let text = HANDLE.get().map(PrometheusHandle::render).ok_or("prometheus is not enabled")?;
+    match format {
+        "prometheus" => Ok(("text/plain; version=0.0.4", text)),
+        "" => Ok(("application/json", as_json(&text).to_string())),
+        other => Err(format!("metric response format {:?} unknown", other.chars().take(32).collect::<String>())),
+    }
+}
+
+/// The same in the JSON that Vault's clients know: gauges, counters, and the rest as points.
+fn as_json(text: &str) -> Value {
+    let (mut gauges, mut counters, mut points) = (Vec::new(), Vec::new(), Vec::new());
+    let mut kind = "";
+    for line in text.lines() {
+        if let Some(declared) = line.strip_prefix("# TYPE ") {
+            kind = declared.rsplit(' ').next().unwrap_or_default();
+            continue;
+        }
+        let Some((series, value)) = line.rsplit_once(' ').filter(|_| !line.starts_with('#')) else { continue };
+        let Ok(value) = value.parse::<f64>() else { continue };
+        let (name, labels) = series.split_once('{').map_or((series, ""), |(name, labels)| (name, labels.trim_end_matches('}')));
+        let labels: Map<String, Value> = labels
+            .split(',')
+            .filter_map(|label| label.split_once('='))
+            .map(|(key, value)| (key.to_owned(), json!(value.trim_matches('"'))))
+            .collect();
+        match kind {
+            "gauge" => gauges.push(json!({"Name": name, "Value": value, "Labels": labels})),
+            "counter" => counters.push(json!({"Name": name, "Count": value, "Sum": value, "Labels": labels})),
+            _ => points.push(json!({"Name": name, "Points": [value], "Labels": labels})),
+        }
+    }
+    json!({"Timestamp": "", "Gauges": gauges, "Points": points, "Counters": counters, "Samples": []})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prometheus_text_becomes_json() {
+        let text = "# HELP a b\n# TYPE a gauge\na{x=\"1\",y=\"2\"} 3\n\n# TYPE c counter\nc 4\n# TYPE d summary\nd_sum 0.5\n";
+        let got = as_json(text);
+        assert_eq!(got["Gauges"], json!([{"Name": "a", "Value": 3.0, "Labels": {"x": "1", "y": "2"}}]));
+        assert_eq!(got["Counters"][0]["Count"], json!(4.0));
+        assert_eq!(got["Points"][0]["Name"], json!("d_sum"));
+    }
 }

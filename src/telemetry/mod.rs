@@ -6,4 +6,4 @@ mod logs;
 mod metrics;
 
 pub use logs::{Level, LogOptions, Logs, LogsError};
-pub use metrics::{install as install_metrics, render as render_metrics};
+pub use metrics::{export as export_metrics, install as install_metrics};

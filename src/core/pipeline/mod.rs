@@ -14,8 +14,6 @@ mod login;
 mod permit;
 mod primary;
 mod route;
-#[cfg(test)]
-mod tests;
 
 use std::time::Duration;
 

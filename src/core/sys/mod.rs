@@ -10,14 +10,13 @@ mod ha;
 mod in_flight;
 mod keys;
 mod internal_ui;
+mod metrics;
 mod mount_config;
 mod mount_view;
 mod mounts;
 mod raft;
 mod remount;
 mod seal;
-#[cfg(test)]
-mod tests;
 mod tools;
 mod tune;
 
@@ -28,6 +27,7 @@ pub use ha::Ha;
 pub use in_flight::InFlight;
 pub use keys::KeyringArea;
 pub use internal_ui::InternalUi;
+pub use metrics::Metrics;
 pub use mounts::MountTable;
 pub use raft::RaftArea;
 pub use remount::Remount;

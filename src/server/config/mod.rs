@@ -4,12 +4,16 @@
 
 mod fields;
 mod read;
+mod sanitized;
 mod tree;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use read::log_format;
+
+use crate::core::join::JoinTarget;
 use crate::types::Ttl;
 
 /// A configuration that cannot be used: where and why.
@@ -97,24 +101,13 @@ pub struct Storage {
     /// This node's name; made and kept in the data folder if not set.
     pub node_id: Option<String>,
     /// Whom to join.
-    pub retry_join: Vec<RetryJoin>,
+    pub retry_join: Vec<JoinTarget>,
     /// Divides by this: 1 is the fastest failover, 5 Vault's default.
     pub performance_multiplier: u64,
     /// Entries between snapshots.
     pub snapshot_threshold: u64,
     /// Entries kept after a snapshot.
     pub trailing_logs: u64,
-}
-
-/// One `retry_join`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RetryJoin {
-    /// URL of a node's API.
-    pub leader_api_addr: String,
-    /// PEM of the CA that signed its certificate.
-    pub leader_ca_cert: Option<String>,
-    /// The name that its certificate carries.
-    pub leader_tls_servername: Option<String>,
 }
 
 /// `replication`.

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use super::fields::{Fields, unknown};
 use super::tree::Stanza;
-use super::{Config, ConfigError, Listener, RetryJoin, Storage, Tls};
+use super::{Config, ConfigError, Listener, Storage, Tls};
+use crate::core::join::JoinTarget;
 
 /// Adds one file to `config`.
 ///
@@ -192,30 +193,29 @@ fn storage(config: &mut Config, file: &str, block: &Stanza) -> Result<Storage, C
     Ok(storage)
 }
 
-fn retry_join(config: &mut Config, file: &str, block: &Stanza) -> Result<RetryJoin, ConfigError> {
+fn retry_join(config: &mut Config, file: &str, block: &Stanza) -> Result<JoinTarget, ConfigError> {
     let mut fields = Fields::of(file, block);
     if fields.text("auto_join")?.is_some() {
         return Err(ConfigError::at(file, block.line, "auto_join is not supported: set leader_api_addr"));
     }
     let leader_api_addr =
         fields.text("leader_api_addr")?.ok_or_else(|| ConfigError::at(file, block.line, "retry_join needs leader_api_addr"))?;
-    let mut leader_ca_cert = fields.text("leader_ca_cert")?;
-    if let Some(path) = fields.text("leader_ca_cert_file")? {
-        let pem =
-            std::fs::read_to_string(&path).map_err(|error| ConfigError::at(file, block.line, format!("cannot read {path}: {error}")))?;
-        leader_ca_cert = Some(pem);
-    }
-    let leader_tls_servername = fields.text("leader_tls_servername")?;
-    fields.accept(&[
-        "leader_client_cert",
-        "leader_client_cert_file",
-        "leader_client_key",
-        "leader_client_key_file",
-        "auto_join_scheme",
-        "auto_join_port",
-    ]);
+    let mut pem = |inline: &str| -> Result<String, ConfigError> {
+        let text = fields.text(inline)?;
+        match fields.text(&format!("{inline}_file"))? {
+            None => Ok(text.unwrap_or_default()),
+            Some(path) => {
+                std::fs::read_to_string(&path).map_err(|error| ConfigError::at(file, block.line, format!("cannot read {path}: {error}")))
+            }
+        }
+    };
+    let leader_ca_cert = pem("leader_ca_cert")?;
+    let leader_client_cert = pem("leader_client_cert")?;
+    let leader_client_key = pem("leader_client_key")?;
+    let leader_tls_servername = fields.text("leader_tls_servername")?.unwrap_or_default();
+    fields.accept(&["auto_join_scheme", "auto_join_port"]);
     fields.finish(&mut config.warnings);
-    Ok(RetryJoin { leader_api_addr, leader_ca_cert, leader_tls_servername })
+    Ok(JoinTarget { leader_api_addr, leader_ca_cert, leader_client_cert, leader_client_key, leader_tls_servername })
 }
 
 fn telemetry(config: &mut Config, file: &str, block: &Stanza) -> Result<(), ConfigError> {
