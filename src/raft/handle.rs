@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use openraft::ReadPolicy;
-use openraft::errors::{ClientWriteError, InitializeError, RaftError};
+use openraft::errors::{ClientWriteError, ForwardReason, InitializeError, RaftError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -26,6 +26,9 @@ use crate::types::limits::{BATCH_BYTES_MAX, COMMIT_TIMEOUT, ENTRY_OVERHEAD_BYTES
 
 /// A new group's only node leads at once; this is for a very slow disk.
 const BOOTSTRAP_WAIT: Duration = Duration::from_secs(10);
+/// A leader waits this long for its lease before it refuses a write.
+const LEASE_WAIT: Duration = Duration::from_millis(500);
+const LEASE_PAUSE: Duration = Duration::from_millis(10);
 /// A leader that cannot reach its followers for so long cannot prove anything.
 const READ_WAIT: Duration = Duration::from_secs(5);
 
@@ -101,7 +104,18 @@ impl Consensus for Raft {
             return Err(CommitError::TooLarge { bytes: len });
         }
         let began = Instant::now();
-        let written = timeout(COMMIT_TIMEOUT, self.raft.client_write(Payload(bytes))).await;
+        let written = loop {
+            let written = timeout(COMMIT_TIMEOUT, self.raft.client_write(Payload(bytes.clone()))).await;
+            // A leader without a lease has appended nothing, and usually has one in a moment: it was just elected.
+            match &written {
+                Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to))))
+                    if to.reason == ForwardReason::LeaseExpired && began.elapsed() < LEASE_WAIT =>
+                {
+                    tokio::time::sleep(LEASE_PAUSE).await;
+                }
+                _ => break written,
+            }
+        };
         match written {
             Ok(Ok(written)) => {
                 metrics::committed(began.elapsed(), len);

@@ -131,7 +131,9 @@ impl Writer {
                 match then {
                     Then::Nobody => {}
                     Then::Raft(flushed) => flushed.io_completed(Ok(())),
-                    Then::Caller(caller) => drop(caller.send(())),
+                    Then::Caller(caller) => {
+                        let _ = caller.send(());
+                    }
                 }
             }
             if let Some(then) = stop {
@@ -139,7 +141,9 @@ impl Writer {
                     tracing::warn!(%error, "the mark of the raft log could not be synced");
                 }
                 drop(self);
-                return drop(then.send(()));
+                // Whoever asked may have gone.
+                let _ = then.send(());
+                return;
             }
         }
     }

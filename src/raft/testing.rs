@@ -11,6 +11,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use tempfile::TempDir;
 
+use super::adapter::stored_state;
 use super::transport::{Call, Receiver, Transport, TransportError};
 use super::{Consensus, Member, NoObserver, Options, Raft, start};
 use crate::machine::{Batch, Command, Op, Outcome, PageSum};
@@ -219,8 +220,9 @@ impl Group {
         let same = async {
             loop {
                 let running: Vec<&Node> = self.nodes.iter().filter(|node| node.raft.is_some()).collect();
-                let committed = running.iter().map(|node| node.raft().status().borrow().committed).max();
-                if running.iter().all(|node| Some(node.raft().status().borrow().applied) == committed) {
+                // What the states say themselves: the status may lag behind an answer.
+                let applied: Vec<_> = running.iter().map(|node| stored_state(&*node.store).unwrap().0).collect();
+                if applied.windows(2).all(|pair| pair[0] == pair[1]) {
                     return running.iter().map(|node| node.sums()).collect::<Vec<_>>();
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;
