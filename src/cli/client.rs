@@ -1,7 +1,6 @@
 //! The calls to a server: HTTP with Vault's headers, one followed redirect, and another try after a server's fault.
 //!
-//! A refusal is worded as Vault's own client words it, because scripts look for `Code: 404`.
-//! Not here: which call a command makes, how an answer is printed (`output`).
+//! Not here: which call a command makes, how a refusal is worded (`refusal`) or an answer printed (`output`).
 
 use std::cell::OnceCell;
 use std::io::{Read, Write};
@@ -11,9 +10,11 @@ use serde_json::{Map, Value};
 use ureq::http::{Request, Uri};
 use ureq::{Agent, Body, SendBody};
 
+use super::call::{Answer, Call};
 use super::config::Connection;
 use super::explain::{self, Explain};
 use super::failure::Failure;
+use super::refusal::{CallError, unreachable};
 use super::route::{self, encode_path, encode_query};
 use super::{tls, token_file};
 use crate::types::Secret;
@@ -23,124 +24,6 @@ const ANSWER_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
 /// How often a call is made again when the node asked has not yet seen what we wrote before (412): that passes by itself.
 const STALE_RETRIES: u32 = 2;
-
-/// One call to be made.
-#[derive(Clone, Debug)]
-pub struct Call {
-    /// The HTTP method.
-    pub method: &'static str,
-    /// The path below `/v1/`, not yet encoded.
-    pub path: String,
-    /// The parameters.
-    pub query: Vec<(String, String)>,
-    /// The JSON body.
-    pub body: Option<Value>,
-    /// Whether the answer may be wrapped.
-    pub may_wrap: bool,
-}
-
-impl Call {
-    fn new(method: &'static str, path: impl Into<String>, body: Option<Value>) -> Self {
-        Self { method, path: path.into(), query: Vec::new(), body, may_wrap: true }
-    }
-    /// Reads.
-    pub fn get(path: impl Into<String>) -> Self {
-        Self::new("GET", path, None)
-    }
-    /// Lists.
-    pub fn list(path: impl Into<String>) -> Self {
-        Self::get(path).with("list", "true")
-    }
-    /// Writes.
-    pub fn put(path: impl Into<String>, body: Value) -> Self {
-        Self::new("PUT", path, Some(body))
-    }
-    /// Writes, where Vault's client says POST.
-    pub fn post(path: impl Into<String>, body: Value) -> Self {
-        Self::new("POST", path, Some(body))
-    }
-    /// Changes a part.
-    pub fn patch(path: impl Into<String>, body: Value) -> Self {
-        Self::new("PATCH", path, Some(body))
-    }
-    /// Deletes.
-    pub fn delete(path: impl Into<String>) -> Self {
-        Self::new("DELETE", path, None)
-    }
-    /// The same with one more parameter.
-    #[must_use]
-    pub fn with(mut self, name: &str, value: &str) -> Self {
-        self.query.push((name.to_owned(), value.to_owned()));
-        self
-    }
-    /// The same, never wrapped: its answer is for us and not for the user.
-    #[must_use]
-    pub fn unwrapped(mut self) -> Self {
-        self.may_wrap = false;
-        self
-    }
-}
-
-/// What a server said.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    /// The body.
-    pub body: Vec<u8>,
-}
-
-impl Answer {
-    /// The body as a JSON object, if it is one.
-    pub fn json(&self) -> Option<Map<String, Value>> {
-        serde_json::from_slice(&self.body).ok()
-    }
-}
-
-/// Why there is no answer to work with.
-#[derive(Debug, thiserror::Error)]
-pub enum CallError {
-    /// The server said no.
-    #[error("{}", refusal_text(*status, head, body))]
-    Refused {
-        /// The HTTP status.
-        status: u16,
-        /// The lines that say what was asked.
-        head: String,
-        /// What it said.
-        body: Vec<u8>,
-    },
-    /// No server said anything.
-    #[error("{0}")]
-    Unreachable(String),
-    /// The call was to be told, not made.
-    #[error("{0}")]
-    Told(String),
-    /// Our own settings do not allow a call.
-    #[error("{}", .0.text)]
-    Local(Failure),
-}
-
-impl CallError {
-    /// The HTTP status of a refusal.
-    pub fn status(&self) -> Option<u16> {
-        if let Self::Refused { status, .. } = self { Some(*status) } else { None }
-    }
-    /// As a failure, with what was being done in front.
-    pub fn during(self, doing: &str) -> Failure {
-        Failure::from(self).during(doing)
-    }
-}
-
-impl From<CallError> for Failure {
-    fn from(error: CallError) -> Self {
-        match error {
-            CallError::Told(text) => Self::answer(text),
-            CallError::Local(failure) => failure,
-            other => Self::remote(other.to_string()),
-        }
-    }
-}
 
 /// What one command speaks to a server through.
 pub struct Client {
@@ -243,10 +126,20 @@ impl Client {
             return Err(CallError::Told(self.tell(explain, call)));
         }
         let url = self.url(call);
-        let mut response = self.follow(call.method, &url, self.headers(call), &mut |agent, request| agent.run(request.body(()).map_err(ureq::Error::Http)?), true)?;
+        let mut response = self.follow(
+            call.method,
+            &url,
+            self.headers(call),
+            &mut |agent, request| agent.run(request.body(()).map_err(ureq::Error::Http)?),
+            true,
+        )?;
         let status = response.status().as_u16();
         if status >= 400 {
-            return Err(CallError::Refused { status, head: self.head(call, &url), body: read_body(response.body_mut()).unwrap_or_default() });
+            return Err(CallError::Refused {
+                status,
+                head: self.head(call, &url),
+                body: read_body(response.body_mut()).unwrap_or_default(),
+            });
         }
         let mut reader = response.body_mut().as_reader();
         std::io::copy(&mut reader, out).map_err(|error| CallError::Unreachable(error.to_string()))
@@ -257,7 +150,7 @@ impl Client {
     /// # Errors
     /// As [`Client::send`].
     pub fn upload(&self, path: &str, open: &dyn Fn() -> std::io::Result<Box<dyn Read>>) -> Result<Answer, CallError> {
-        let call = Call::new("POST", path, None);
+        let call = Call { body: None, ..Call::post(path, Value::Null) };
         if let Some(explain) = self.explain {
             return Err(CallError::Told(self.tell(explain, &call)));
         }
@@ -390,7 +283,9 @@ impl Client {
     fn build_agent(&self, url: &str, is_slow: bool) -> Result<Agent, CallError> {
         let real: Uri = url.parse().map_err(|error| CallError::Local(Failure::local(format!("address {url:?}: {error}"))))?;
         let proxy = match &self.connection.proxy {
-            Some(text) => Some(ureq::Proxy::new(text).map_err(|error| CallError::Local(Failure::local(format!("proxy {text:?}: {error}"))))?),
+            Some(text) => {
+                Some(ureq::Proxy::new(text).map_err(|error| CallError::Local(Failure::local(format!("proxy {text:?}: {error}"))))?)
+            }
             None if route::is_loopback(real.host().unwrap_or_default()) => None,
             None => ureq::Proxy::try_from_env(),
         };
@@ -412,7 +307,9 @@ impl Client {
 
     /// The URL that carries the expected server name, and the real host for the header.
     fn disguise(&self, url: &str) -> (String, Option<String>) {
-        let Some(name) = self.connection.server_name.as_ref().filter(|_| url.starts_with("https://")) else { return (url.to_owned(), None) };
+        let Some(name) = self.connection.server_name.as_ref().filter(|_| url.starts_with("https://")) else {
+            return (url.to_owned(), None);
+        };
         let Ok(uri) = url.parse::<Uri>() else { return (url.to_owned(), None) };
         let Some(authority) = uri.authority() else { return (url.to_owned(), None) };
         let port = authority.port_u16().unwrap_or(443);
@@ -431,52 +328,6 @@ fn says_something(envelope: &Map<String, Value>) -> bool {
         _ => false,
     };
     is_filled("data") || is_filled("warnings")
-}
-
-/// A fault on the way, in the words Go's client has for the common ones.
-fn unreachable(method: &str, url: &str, error: &ureq::Error) -> CallError {
-    let verb = match method {
-        "GET" => "Get",
-        "PUT" => "Put",
-        "POST" => "Post",
-        "PATCH" => "Patch",
-        "DELETE" => "Delete",
-        other => other,
-    };
-    let host = route::host_and_port(url);
-    let why = match error {
-        ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => format!("dial tcp {host}: connect: connection refused"),
-        ureq::Error::HostNotFound => format!("dial tcp: lookup {}: no such host", host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name)),
-        ureq::Error::Timeout(_) => "context deadline exceeded (the request may still be running at the server)".to_owned(),
-        ureq::Error::Rustls(rustls::Error::InvalidMessage(_)) | ureq::Error::Rustls(rustls::Error::InappropriateMessage { .. }) => {
-            let plain = format!("http://{host}");
-            format!("http: server gave HTTP response to HTTPS client\n\nThe server speaks plain HTTP. If that is meant:\n\n    export VAULT_ADDR='{plain}'")
-        }
-        ureq::Error::Rustls(rustls::Error::InvalidCertificate(why)) => format!("tls: failed to verify certificate: {why}"),
-        ureq::Error::Io(error) if error.to_string().contains("invalid peer certificate") => format!("tls: failed to verify certificate: {error}"),
-        ureq::Error::Io(error) if url.starts_with("https://") && error.to_string().contains("InvalidContentType") => {
-            format!("http: server gave HTTP response to HTTPS client\n\nThe server speaks plain HTTP. If that is meant:\n\n    export VAULT_ADDR='http://{host}'")
-        }
-        other => other.to_string(),
-    };
-    CallError::Unreachable(format!("{verb} {url:?}: {why}"))
-}
-
-fn refusal_text(status: u16, head: &str, body: &[u8]) -> String {
-    let errors = serde_json::from_slice::<Value>(body).ok().and_then(|value| match value.get("errors") {
-        Some(Value::Array(errors)) => Some(errors.iter().map(|error| error.as_str().map_or_else(|| error.to_string(), str::to_owned)).collect::<Vec<_>>()),
-        _ => None,
-    });
-    let mut text = format!("Error making API request.\n\n{head}Code: {status}. ");
-    match errors {
-        Some(errors) => {
-            text.push_str("Errors:\n\n");
-            let lines: Vec<String> = errors.iter().map(|error| format!("* {error}")).collect();
-            text.push_str(&lines.join("\n"));
-        }
-        None => text.push_str(&format!("Raw Message:\n\n{}", String::from_utf8_lossy(body))),
-    }
-    text
 }
 
 #[cfg(test)]
@@ -533,7 +384,8 @@ mod tests {
 
     #[test]
     fn a_redirect_is_followed_once_with_the_same_body() {
-        let moved = "HTTP/1.1 307 Temporary Redirect\r\nlocation: SELF/v1/other\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned();
+        let moved =
+            "HTTP/1.1 307 Temporary Redirect\r\nlocation: SELF/v1/other\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned();
         let (address, serving) = server(vec![moved, answer("200 OK", r#"{"data":{}}"#)]);
         let call = Call::put("secret/x", serde_json::json!({"a": "b"}));
         assert!(client(&address).envelope(&call).unwrap().is_some());
@@ -553,7 +405,8 @@ mod tests {
     #[test]
     fn what_is_not_there_is_no_failure_unless_it_says_more() {
         let deleted = r#"{"data":{"data":null,"metadata":{"version":1}}}"#;
-        let (address, serving) = server(vec![answer("404 Not Found", r#"{"errors":[]}"#), answer("404 Not Found", deleted), answer("403 Forbidden", "{}")]);
+        let (address, serving) =
+            server(vec![answer("404 Not Found", r#"{"errors":[]}"#), answer("404 Not Found", deleted), answer("403 Forbidden", "{}")]);
         let client = client(&address);
         assert!(client.find(&Call::get("x")).unwrap().is_none());
         assert!(client.find(&Call::get("x")).unwrap().is_some());
@@ -568,18 +421,5 @@ mod tests {
         drop(listener);
         let error = client(&format!("http://{address}")).envelope(&Call::get("x")).unwrap_err();
         assert_eq!(error.to_string(), format!("Get \"http://{address}/v1/x\": dial tcp {address}: connect: connection refused"));
-    }
-
-    #[test]
-    fn refusals_read_as_scripts_expect_them() {
-        let head = "URL: PUT http://a/v1/x\n";
-        assert_eq!(
-            refusal_text(403, head, br#"{"errors":["permission denied","other"]}"#),
-            "Error making API request.\n\nURL: PUT http://a/v1/x\nCode: 403. Errors:\n\n* permission denied\n* other"
-        );
-        assert_eq!(
-            refusal_text(502, head, b"<html>"),
-            "Error making API request.\n\nURL: PUT http://a/v1/x\nCode: 502. Raw Message:\n\n<html>"
-        );
     }
 }

@@ -132,7 +132,13 @@ mod tests {
     #[test]
     fn no_flag_hides_another() {
         for command in all() {
-            let mut names: Vec<&str> = command.all_flags().iter().flat_map(|group| group.iter()).flat_map(|flag| [Some(flag.name), flag.alias]).flatten().collect();
+            let mut names: Vec<&str> = command
+                .all_flags()
+                .iter()
+                .flat_map(|group| group.iter())
+                .flat_map(|flag| [Some(flag.name), flag.alias])
+                .flatten()
+                .collect();
             let count = names.len();
             names.sort_unstable();
             names.dedup();

@@ -131,7 +131,9 @@ impl Connection {
         }
         let address = if address.contains("://") { address } else { format!("https://{address}") };
         let timeout = match environment("CLIENT_TIMEOUT") {
-            Some(text) => Ttl::parse(&text).map_err(|_| Failure::local(format!("could not parse {text:?}: not a length of time")))?.duration(),
+            Some(text) => {
+                Ttl::parse(&text).map_err(|_| Failure::local(format!("could not parse {text:?}: not a length of time")))?.duration()
+            }
             None => Duration::from_secs(60),
         };
         let retries = match environment("MAX_RETRIES") {

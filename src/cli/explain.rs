@@ -2,7 +2,7 @@
 //!
 //! Not here: when (`client`).
 
-use super::client::Call;
+use super::call::Call;
 
 /// What is to be told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,6 +93,9 @@ mod tests {
     fn calls_are_told_as_policy() {
         assert_eq!(policy(&Call::put("secret/x", json!({}))), "path \"secret/x\" {\n  capabilities = [\"create\", \"update\"]\n}");
         assert_eq!(policy(&Call::list("secret/x")), "path \"secret/x\" {\n  capabilities = [\"list\"]\n}");
-        assert_eq!(policy(&Call::put("sys/audit/f", json!({}))), "path \"sys/audit/f\" {\n  capabilities = [\"create\", \"update\", \"sudo\"]\n}");
+        assert_eq!(
+            policy(&Call::put("sys/audit/f", json!({}))),
+            "path \"sys/audit/f\" {\n  capabilities = [\"create\", \"update\", \"sudo\"]\n}"
+        );
     }
 }

@@ -1,15 +1,16 @@
 //! Help texts, made from the table of commands.
 
 use super::args::{Flag, Kind};
+use super::command::Prints;
 use super::command::{Command, GROUPS, all};
 use super::config::{FIELD_FLAGS, FORMAT_FLAGS, HTTP_FLAGS};
-use super::command::Prints;
 
 const COMMON: &[&str] = &["read", "write", "delete", "list", "login", "server", "status", "unwrap"];
 
 /// The help of the whole program.
 pub fn program(name: &str) -> String {
-    let mut top: Vec<(&str, &str)> = all().filter(|command| !command.name.contains(' ')).map(|command| (command.name, command.summary)).collect();
+    let mut top: Vec<(&str, &str)> =
+        all().filter(|command| !command.name.contains(' ')).map(|command| (command.name, command.summary)).collect();
     top.extend(GROUPS.iter().filter(|group| !group.name.contains(' ')).map(|group| (group.name, group.summary)));
     top.push(("server", "Start a server: server -config=FILE, or server -dev"));
     top.sort_unstable();

@@ -8,7 +8,8 @@ use std::io::{IsTerminal, Write};
 use serde_json::{Map, Value};
 
 use super::args::Parsed;
-use super::client::{Call, Client};
+use super::call::Call;
+use super::client::Client;
 use super::command::Command;
 use super::config::{Connection, Format};
 use super::explain::Explain;

@@ -7,6 +7,7 @@
 //! Not here: the server (`server`), and anything that is not reachable through the API.
 
 mod args;
+mod call;
 mod client;
 mod command;
 mod commands;
@@ -18,6 +19,7 @@ mod input;
 mod invocation;
 mod output;
 mod prompt;
+mod refusal;
 mod route;
 mod tls;
 mod token_file;

@@ -30,7 +30,9 @@ pub fn secret(question: &str, is_allowed: bool) -> Result<Secret<String>, Failur
     let line = Secret::new(line);
     let answer = line.expose().trim();
     if answer.is_empty() {
-        return Err(Failure::local("nothing came from standard input, which is no terminal: give the value as an argument or through a pipe"));
+        return Err(Failure::local(
+            "nothing came from standard input, which is no terminal: give the value as an argument or through a pipe",
+        ));
     }
     Ok(Secret::new(answer.to_owned()))
 }

@@ -61,10 +61,12 @@ fn roots(connection: &Connection) -> Result<Vec<Certificate<'static>>, Failure> 
 }
 
 fn folder_of(folder: &Path) -> Result<Vec<Certificate<'static>>, Failure> {
-    let entries = std::fs::read_dir(folder).map_err(|error| Failure::local(format!("Error loading CA path {}: {error}", folder.display())))?;
+    let entries =
+        std::fs::read_dir(folder).map_err(|error| Failure::local(format!("Error loading CA path {}: {error}", folder.display())))?;
     let mut all = Vec::new();
     for path in entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| path.is_file()) {
-        all.extend(certificates(&read(&path)?, &path.display().to_string())?);
+        // Keys and other files may lie there too.
+        all.extend(certificates(&read(&path)?, &path.display().to_string()).unwrap_or_default());
     }
     Ok(all)
 }

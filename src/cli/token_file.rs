@@ -102,9 +102,5 @@ fn run_helper(program: &str, verb: &str, input: Option<&str>) -> Result<String, 
         pipe.write_all(text.as_bytes()).map_err(|error| failed(error.to_string()))?;
     }
     let output = child.wait_with_output().map_err(|error| failed(error.to_string()))?;
-    if output.status.success() {
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    } else {
-        Err(failed(output.status.to_string()))
-    }
+    if output.status.success() { Ok(String::from_utf8_lossy(&output.stdout).into_owned()) } else { Err(failed(output.status.to_string())) }
 }

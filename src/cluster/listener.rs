@@ -35,7 +35,7 @@ use crate::raft::RaftStatus;
 use crate::types::Clock;
 
 /// How long a handshake may take.
-const HANDSHAKE_TIMEOUT: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(5) };
+const HANDSHAKE_TIMEOUT: Duration = if cfg!(test) { Duration::from_secs(2) } else { Duration::from_secs(5) };
 /// Most connections of peers, all together: a cluster of a dozen nodes and all secondaries need less.
 const CONNECTIONS_MAX: usize = 1024;
 /// Most requests at one time on one connection.

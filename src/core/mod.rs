@@ -184,6 +184,7 @@ impl Core {
             Box::new(auth_table),
             Box::new(sys::AuditDevices { table: audit.clone(), entropy: context.entropy.clone() }),
             Box::new(PolicyEngine),
+            Box::new(lockout::LockedUsersEngine),
             Box::new(CapabilitiesEngine::new(tokens.clone(), policies.clone())),
             Box::new(LeaseEngine::new(leases.clone())),
             Box::new(WrappingEngine::new(wrapping.clone(), policies.clone())),

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::mounts::{entries, text};
 use crate::cli::args::Flag;
-use crate::cli::client::Call;
+use crate::cli::call::Call;
 use crate::cli::command::{Command, Prints};
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::invocation::Invocation;
@@ -27,8 +27,24 @@ pub const COMMANDS: &[Command] = &[
         prints: Prints::Text,
         run: enable,
     },
-    Command { name: "audit disable", summary: "Stop an audit device", arguments: "PATH", examples: &["audit disable file/"], flags: &[], prints: Prints::Text, run: disable },
-    Command { name: "audit list", summary: "List the audit devices", arguments: "", examples: &["audit list", "audit list -detailed"], flags: &[], prints: Prints::Format, run: list },
+    Command {
+        name: "audit disable",
+        summary: "Stop an audit device",
+        arguments: "PATH",
+        examples: &["audit disable file/"],
+        flags: &[],
+        prints: Prints::Text,
+        run: disable,
+    },
+    Command {
+        name: "audit list",
+        summary: "List the audit devices",
+        arguments: "",
+        examples: &["audit list", "audit list -detailed"],
+        flags: &[],
+        prints: Prints::Format,
+        run: list,
+    },
 ];
 
 fn enable(run: &mut Invocation) -> Outcome {

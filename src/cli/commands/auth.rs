@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::mount_flags as flags;
 use super::mounts::{entries, move_mount, print_detailed, print_entries, text};
 use crate::cli::args::Flag;
-use crate::cli::client::Call;
+use crate::cli::call::Call;
 use crate::cli::command::{Command, Prints};
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::invocation::Invocation;
@@ -41,7 +41,15 @@ pub const COMMANDS: &[Command] = &[
         prints: Prints::Text,
         run: enable,
     },
-    Command { name: "auth disable", summary: "Unmount an auth method; its tokens are revoked", arguments: "PATH", examples: &["auth disable ci/"], flags: &[], prints: Prints::Text, run: disable },
+    Command {
+        name: "auth disable",
+        summary: "Unmount an auth method; its tokens are revoked",
+        arguments: "PATH",
+        examples: &["auth disable ci/"],
+        flags: &[],
+        prints: Prints::Text,
+        run: disable,
+    },
     Command {
         name: "auth tune",
         summary: "Change the settings of an auth method",
@@ -68,9 +76,33 @@ pub const COMMANDS: &[Command] = &[
         prints: Prints::Text,
         run: tune,
     },
-    Command { name: "auth move", summary: "Move an auth method to another path", arguments: "SOURCE TARGET", examples: &["auth move ci/ build/"], flags: &[], prints: Prints::Text, run: move_method },
-    Command { name: "auth list", summary: "List the auth methods", arguments: "", examples: &["auth list", "auth list -detailed"], flags: &[], prints: Prints::Format, run: list },
-    Command { name: "auth help", summary: "Show how to log in with an auth method", arguments: "TYPE|PATH", examples: &["auth help userpass"], flags: &[], prints: Prints::Text, run: help },
+    Command {
+        name: "auth move",
+        summary: "Move an auth method to another path",
+        arguments: "SOURCE TARGET",
+        examples: &["auth move ci/ build/"],
+        flags: &[],
+        prints: Prints::Text,
+        run: move_method,
+    },
+    Command {
+        name: "auth list",
+        summary: "List the auth methods",
+        arguments: "",
+        examples: &["auth list", "auth list -detailed"],
+        flags: &[],
+        prints: Prints::Format,
+        run: list,
+    },
+    Command {
+        name: "auth help",
+        summary: "Show how to log in with an auth method",
+        arguments: "TYPE|PATH",
+        examples: &["auth help userpass"],
+        flags: &[],
+        prints: Prints::Text,
+        run: help,
+    },
 ];
 
 fn enable(run: &mut Invocation) -> Outcome {
@@ -139,12 +171,16 @@ fn list(run: &mut Invocation) -> Outcome {
     if run.is_structured() {
         print_entries(run, &entries);
     } else if run.is("detailed") {
-        let token_type = |entry: &Map<String, Value>| entry.get("config").and_then(Value::as_object).map(|config| text(config, "token_type")).unwrap_or_default();
+        let token_type = |entry: &Map<String, Value>| {
+            entry.get("config").and_then(Value::as_object).map(|config| text(config, "token_type")).unwrap_or_default()
+        };
         print_detailed(run, &entries, "Token Type", &token_type);
     } else {
         let rows = entries
             .iter()
-            .map(|(path, entry)| vec![path.clone(), text(entry, "type"), text(entry, "accessor"), text(entry, "description"), text(entry, "plugin_version")])
+            .map(|(path, entry)| {
+                vec![path.clone(), text(entry, "type"), text(entry, "accessor"), text(entry, "description"), text(entry, "plugin_version")]
+            })
             .collect();
         run.print(&table::with_heading(&["Path", "Type", "Accessor", "Description", "Version"], rows));
     }
@@ -173,10 +209,16 @@ fn help(run: &mut Invocation) -> Outcome {
         let path = mount_path(&given);
         let entries = entries(run, "sys/auth", "Error listing auth methods")?;
         let entry = entries.iter().find(|(mounted, _)| *mounted == path);
-        let kind = entry.map(|(_, entry)| text(entry, "type")).ok_or_else(|| Failure::local(format!("No auth method available on the server at {path:?}")))?;
+        let kind = entry
+            .map(|(_, entry)| text(entry, "type"))
+            .ok_or_else(|| Failure::local(format!("No auth method available on the server at {path:?}")))?;
         found = known(&kind);
     }
-    let (kind, line) = found.ok_or_else(|| Failure::local(format!("No help for the auth method {given}: see `{} path-help auth/{given}`", run.program)))?;
-    run.print(&format!("Usage: {} {line}\n\n  Logs in with the {kind} auth method. A password or token that is missing is asked for, hidden.", run.program));
+    let (kind, line) = found
+        .ok_or_else(|| Failure::local(format!("No help for the auth method {given}: see `{} path-help auth/{given}`", run.program)))?;
+    run.print(&format!(
+        "Usage: {} {line}\n\n  Logs in with the {kind} auth method. A password or token that is missing is asked for, hidden.",
+        run.program
+    ));
     Ok(0)
 }

@@ -3,12 +3,13 @@
 use serde_json::{Map, Value};
 
 use crate::cli::args::Flag;
-use crate::cli::client::{Call, CallError};
+use crate::cli::call::Call;
 use crate::cli::command::{Command, Prints};
 use crate::cli::config::Format;
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::invocation::{Invocation, keys_of};
 use crate::cli::output::{json, table, value::go_text};
+use crate::cli::refusal::CallError;
 
 const FORCE: &[Flag] = &[Flag::switch("force", "Write without any data.").or("f")];
 
@@ -36,7 +37,11 @@ pub const COMMANDS: &[Command] = &[
         name: "write",
         summary: "Write data to a path",
         arguments: "PATH [DATA K=V...]",
-        examples: &["write auth/userpass/users/bob password=@pass.txt", "write -f transit/keys/app", "write sys/tools/random/32 format=hex"],
+        examples: &[
+            "write auth/userpass/users/bob password=@pass.txt",
+            "write -f transit/keys/app",
+            "write sys/tools/random/32 format=hex",
+        ],
         flags: FORCE,
         prints: Prints::Field,
         run: write,

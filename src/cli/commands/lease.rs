@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::cli::args::Flag;
-use crate::cli::client::Call;
+use crate::cli::call::Call;
 use crate::cli::command::{Command, Prints};
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::invocation::Invocation;

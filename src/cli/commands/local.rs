@@ -1,14 +1,14 @@
 //! What needs no server or hardly one: `version`, `print token`, `completion`, `version-history`, and what is not available here.
 
-use clap::Arg;
 use crate::cli::args::{Flag, Kind};
-use crate::cli::client::Call;
+use crate::cli::call::Call;
 use crate::cli::command::{Command, GROUPS, Prints, all};
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::invocation::{Invocation, keys_of};
 use crate::cli::output::{table, value::go_text};
 use crate::cli::token_file;
 use crate::types::{API_VERSION, BUILD_DATE};
+use clap::Arg;
 
 /// The commands of this file.
 pub const COMMANDS: &[Command] = &[
@@ -88,7 +88,8 @@ fn version_history(run: &mut Invocation) -> Outcome {
         return Ok(0);
     }
     let details = envelope.get("data").and_then(|members| members.get("key_info"));
-    let of = |name: &str, field: &str| details.and_then(|all| all.get(name)).and_then(|one| one.get(field)).map(go_text).unwrap_or_default();
+    let of =
+        |name: &str, field: &str| details.and_then(|all| all.get(name)).and_then(|one| one.get(field)).map(go_text).unwrap_or_default();
     let rows = keys_of(&envelope)
         .unwrap_or_default()
         .into_iter()
@@ -109,7 +110,8 @@ fn print_token(run: &mut Invocation) -> Outcome {
 
 fn completion(run: &mut Invocation) -> Outcome {
     run.expect_args(1, 1)?;
-    let shell: clap_complete::Shell = run.arg(0).parse().map_err(|_| Failure::local(format!("no completion for the shell {:?}", run.arg(0))))?;
+    let shell: clap_complete::Shell =
+        run.arg(0).parse().map_err(|_| Failure::local(format!("no completion for the shell {:?}", run.arg(0))))?;
     let mut tree = clap::Command::new(run.program.clone()).disable_help_subcommand(true);
     for command in all() {
         tree = graft(tree, command.name, command);

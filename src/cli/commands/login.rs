@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::cli::args::Flag;
-use crate::cli::client::{Call, Client};
+use crate::cli::call::Call;
+use crate::cli::client::Client;
 use crate::cli::command::{Command, Prints};
 use crate::cli::config::environment;
 use crate::cli::failure::{Failure, Outcome};
@@ -150,7 +151,11 @@ fn finish(run: &mut Invocation, client: Client, mut envelope: Map<String, Value>
         return Ok(0);
     }
     if !run.is_structured() && run.text("field").is_none() {
-        let kept = if keeps { "\nThe token below is already stored in the token helper: later calls use it by themselves, no second login is needed." } else { "" };
+        let kept = if keeps {
+            "\nThe token below is already stored in the token helper: later calls use it by themselves, no second login is needed."
+        } else {
+            ""
+        };
         run.print(&format!("Success! You are now authenticated.{kept}\n"));
     }
     run.show_secret(&envelope)

@@ -9,7 +9,8 @@ pub const DESCRIPTION: Flag = Flag::text("description", "What the mount is for."
 pub const DEFAULT_TTL: Flag = Flag::time("default-lease-ttl", "Default lifetime of leases and tokens.");
 pub const MAX_TTL: Flag = Flag::time("max-lease-ttl", "Longest lifetime of leases and tokens.");
 pub const AUDIT_REQUEST: Flag = Flag::list("audit-non-hmac-request-keys", "A request field that audit devices write in plain; repeatable.");
-pub const AUDIT_RESPONSE: Flag = Flag::list("audit-non-hmac-response-keys", "A response field that audit devices write in plain; repeatable.");
+pub const AUDIT_RESPONSE: Flag =
+    Flag::list("audit-non-hmac-response-keys", "A response field that audit devices write in plain; repeatable.");
 pub const LISTING: Flag = Flag::text("listing-visibility", "unauth, hidden or empty: whether it is listed before login.");
 pub const PASSTHROUGH: Flag = Flag::list("passthrough-request-headers", "A request header handed on to the engine; repeatable.");
 pub const ALLOWED: Flag = Flag::list("allowed-response-headers", "A response header the engine may set; repeatable.");
@@ -33,9 +34,16 @@ pub fn config_of(run: &Invocation) -> Map<String, Value> {
             config.insert(field.into(), format!("{}s", ttl.0).into());
         }
     }
-    for flag in ["audit-non-hmac-request-keys", "audit-non-hmac-response-keys", "passthrough-request-headers", "allowed-response-headers", "allowed-managed-keys"] {
+    for flag in [
+        "audit-non-hmac-request-keys",
+        "audit-non-hmac-response-keys",
+        "passthrough-request-headers",
+        "allowed-response-headers",
+        "allowed-managed-keys",
+    ] {
         if run.parsed.has(flag) {
-            let several: Vec<String> = run.parsed.list(flag).iter().flat_map(|list| list.split(',')).filter(|one| !one.is_empty()).map(str::to_owned).collect();
+            let several: Vec<String> =
+                run.parsed.list(flag).iter().flat_map(|list| list.split(',')).filter(|one| !one.is_empty()).map(str::to_owned).collect();
             config.insert(flag.replace('-', "_"), several.into());
         }
     }
@@ -52,7 +60,8 @@ pub fn config_of(run: &Invocation) -> Map<String, Value> {
 
 /// The options of a mount, with `-version` among them.
 pub fn options_of(run: &Invocation) -> Option<Map<String, Value>> {
-    let mut options: Map<String, Value> = run.parsed.pairs("options").into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    let mut options: Map<String, Value> =
+        run.parsed.pairs("options").into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
     if let Some(version) = run.text("version") {
         options.insert("version".into(), version.into());
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::cli::client::Call;
+use crate::cli::call::Call;
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::invocation::{Invocation, members_of};
 use crate::cli::output::json::ordered;
@@ -76,7 +76,12 @@ fn ttl(entry: &Map<String, Value>, name: &str) -> String {
 }
 
 /// Prints all columns. `special` is the one that tells the kinds apart.
-pub fn print_detailed(run: &Invocation, entries: &[(String, Map<String, Value>)], special: &str, of: &dyn Fn(&Map<String, Value>) -> String) {
+pub fn print_detailed(
+    run: &Invocation,
+    entries: &[(String, Map<String, Value>)],
+    special: &str,
+    of: &dyn Fn(&Map<String, Value>) -> String,
+) {
     let heading = [
         "Path",
         "Plugin",
@@ -148,7 +153,11 @@ pub fn move_mount(run: &mut Invocation, kind: &str, source: &str, target: &str, 
                 return Ok(0);
             }
             // Exit code 2, where Vault's client says 0: a script must see that nothing moved.
-            "failure" => return Err(Failure::remote(format!("Failure! Error encountered moving {kind} {source} to {target}, with migration ID {id}"))),
+            "failure" => {
+                return Err(Failure::remote(format!(
+                    "Failure! Error encountered moving {kind} {source} to {target}, with migration ID {id}"
+                )));
+            }
             _ => {
                 run.say(&format!("Waiting for terminal status in migration of {kind} {source}, with migration ID {id}"));
                 std::thread::sleep(pause);

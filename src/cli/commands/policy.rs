@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cli::client::Call;
+use crate::cli::call::Call;
 use crate::cli::command::{Command, Prints};
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::input::read_file;
@@ -10,8 +10,24 @@ use crate::cli::invocation::{Invocation, keys_of, members_of};
 
 /// The commands of this file.
 pub const COMMANDS: &[Command] = &[
-    Command { name: "policy list", summary: "List the policies", arguments: "", examples: &["policy list"], flags: &[], prints: Prints::Format, run: list },
-    Command { name: "policy read", summary: "Print a policy", arguments: "NAME", examples: &["policy read dev"], flags: &[], prints: Prints::Format, run: read },
+    Command {
+        name: "policy list",
+        summary: "List the policies",
+        arguments: "",
+        examples: &["policy list"],
+        flags: &[],
+        prints: Prints::Format,
+        run: list,
+    },
+    Command {
+        name: "policy read",
+        summary: "Print a policy",
+        arguments: "NAME",
+        examples: &["policy read dev"],
+        flags: &[],
+        prints: Prints::Format,
+        run: read,
+    },
     Command {
         name: "policy write",
         summary: "Create or replace a policy",
@@ -21,8 +37,24 @@ pub const COMMANDS: &[Command] = &[
         prints: Prints::Text,
         run: write,
     },
-    Command { name: "policy delete", summary: "Delete a policy", arguments: "NAME", examples: &["policy delete dev"], flags: &[], prints: Prints::Text, run: delete },
-    Command { name: "policy fmt", summary: "Format a policy file in place", arguments: "FILE", examples: &["policy fmt dev.hcl"], flags: &[], prints: Prints::Text, run: fmt },
+    Command {
+        name: "policy delete",
+        summary: "Delete a policy",
+        arguments: "NAME",
+        examples: &["policy delete dev"],
+        flags: &[],
+        prints: Prints::Text,
+        run: delete,
+    },
+    Command {
+        name: "policy fmt",
+        summary: "Format a policy file in place",
+        arguments: "FILE",
+        examples: &["policy fmt dev.hcl"],
+        flags: &[],
+        prints: Prints::Text,
+        run: fmt,
+    },
 ];
 
 fn name_of(run: &Invocation) -> String {

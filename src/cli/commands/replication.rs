@@ -4,7 +4,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::cli::client::{Call, Client};
+use crate::cli::call::Call;
+use crate::cli::client::Client;
 use crate::cli::command::{Command, Prints};
 use crate::cli::config::Connection;
 use crate::cli::failure::Outcome;
@@ -16,8 +17,24 @@ const EXAMPLES: &[&str] = &["replication status", "operator replication status -
 
 /// The commands of this file.
 pub const COMMANDS: &[Command] = &[
-    Command { name: "replication status", summary: "Show role, state, lag and peers", arguments: "", examples: EXAMPLES, flags: &[], prints: Prints::Format, run: status },
-    Command { name: "operator replication status", summary: "Show role, state, lag and peers", arguments: "", examples: EXAMPLES, flags: &[], prints: Prints::Format, run: status },
+    Command {
+        name: "replication status",
+        summary: "Show role, state, lag and peers",
+        arguments: "",
+        examples: EXAMPLES,
+        flags: &[],
+        prints: Prints::Format,
+        run: status,
+    },
+    Command {
+        name: "operator replication status",
+        summary: "Show role, state, lag and peers",
+        arguments: "",
+        examples: EXAMPLES,
+        flags: &[],
+        prints: Prints::Format,
+        run: status,
+    },
 ];
 
 fn status(run: &mut Invocation) -> Outcome {
@@ -89,7 +106,8 @@ fn block(title: &str, mode: &Map<String, Value>, kind: &str, primary_wal: Option
     } else if text("mode") == "primary" {
         rows.push(("Primary Address", text("primary_cluster_addr")));
         rows.push(("Last WAL", text(last_wal_of(kind))));
-        let known = mode.get("known_secondaries").and_then(Value::as_array).map(|ids| ids.iter().map(go_text).collect::<Vec<_>>().join(", "));
+        let known =
+            mode.get("known_secondaries").and_then(Value::as_array).map(|ids| ids.iter().map(go_text).collect::<Vec<_>>().join(", "));
         rows.push(("Known Secondaries", known.unwrap_or_default()));
     }
     if !text("merkle_root").is_empty() {
@@ -107,7 +125,9 @@ fn block(title: &str, mode: &Map<String, Value>, kind: &str, primary_wal: Option
 }
 
 fn progress(mode: &Map<String, Value>) -> Option<String> {
-    let of = |name: &str| mode.get("merkle_sync_progress").and_then(|progress| progress.get(name)).or_else(|| mode.get(name)).and_then(Value::as_u64);
+    let of = |name: &str| {
+        mode.get("merkle_sync_progress").and_then(|progress| progress.get(name)).or_else(|| mode.get(name)).and_then(Value::as_u64)
+    };
     of("sync_total_keys").map(|total| format!("{}/{total}", of("sync_progress").unwrap_or(0)))
 }
 
@@ -133,7 +153,15 @@ fn peer_table(peers: &[Value], last_wal: Option<u64>) -> String {
             let acked = ["last_acked_wal", "last_remote_wal", "acked_wal"].iter().find_map(|name| peer.get(*name)).and_then(Value::as_u64);
             let behind = last_wal.zip(acked).map(|(ours, theirs)| ours.saturating_sub(theirs).to_string()).unwrap_or_default();
             let age = peer.get("replication_primary_canary_age_ms").and_then(millis).map(seconds).unwrap_or_default();
-            vec![text("node_id"), text("api_address"), text("cluster_address"), text("connection_status"), age, behind, text("last_heartbeat")]
+            vec![
+                text("node_id"),
+                text("api_address"),
+                text("cluster_address"),
+                text("connection_status"),
+                age,
+                behind,
+                text("last_heartbeat"),
+            ]
         })
         .collect();
     table::with_heading(&["Peer", "API Address", "Cluster Address", "Connection", "Lag (s)", "Lag (records)", "Last Heartbeat"], rows)

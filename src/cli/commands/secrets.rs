@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::mount_flags as flags;
 use super::mounts::{entries, move_mount, print_detailed, print_entries, text};
-use crate::cli::client::Call;
+use crate::cli::call::Call;
 use crate::cli::command::{Command, Prints};
 use crate::cli::failure::Outcome;
 use crate::cli::invocation::Invocation;
@@ -41,7 +41,15 @@ pub const COMMANDS: &[Command] = &[
         prints: Prints::Text,
         run: enable,
     },
-    Command { name: "secrets disable", summary: "Unmount a secrets engine, with all it holds", arguments: "PATH", examples: &["secrets disable db/"], flags: &[], prints: Prints::Text, run: disable },
+    Command {
+        name: "secrets disable",
+        summary: "Unmount a secrets engine, with all it holds",
+        arguments: "PATH",
+        examples: &["secrets disable db/"],
+        flags: &[],
+        prints: Prints::Text,
+        run: disable,
+    },
     Command {
         name: "secrets tune",
         summary: "Change the settings of a mount",
@@ -64,8 +72,24 @@ pub const COMMANDS: &[Command] = &[
         prints: Prints::Text,
         run: tune,
     },
-    Command { name: "secrets move", summary: "Move a secrets engine to another path", arguments: "SOURCE TARGET", examples: &["secrets move secret/ kv/"], flags: &[], prints: Prints::Text, run: move_engine },
-    Command { name: "secrets list", summary: "List the secrets engines", arguments: "", examples: &["secrets list", "secrets list -detailed"], flags: &[], prints: Prints::Format, run: list },
+    Command {
+        name: "secrets move",
+        summary: "Move a secrets engine to another path",
+        arguments: "SOURCE TARGET",
+        examples: &["secrets move secret/ kv/"],
+        flags: &[],
+        prints: Prints::Text,
+        run: move_engine,
+    },
+    Command {
+        name: "secrets list",
+        summary: "List the secrets engines",
+        arguments: "",
+        examples: &["secrets list", "secrets list -detailed"],
+        flags: &[],
+        prints: Prints::Format,
+        run: list,
+    },
 ];
 
 fn enable(run: &mut Invocation) -> Outcome {
@@ -113,7 +137,10 @@ fn list(run: &mut Invocation) -> Outcome {
         };
         print_detailed(run, &entries, "Force No Cache", &no_cache);
     } else {
-        let rows = entries.iter().map(|(path, entry)| vec![path.clone(), text(entry, "type"), text(entry, "accessor"), text(entry, "description")]).collect();
+        let rows = entries
+            .iter()
+            .map(|(path, entry)| vec![path.clone(), text(entry, "type"), text(entry, "accessor"), text(entry, "description")])
+            .collect();
         run.print(&table::with_heading(&["Path", "Type", "Accessor", "Description"], rows));
     }
     Ok(0)

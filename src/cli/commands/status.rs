@@ -2,12 +2,14 @@
 
 use serde_json::{Map, Value};
 
-use crate::cli::client::{Call, CallError, Client};
+use crate::cli::call::Call;
+use crate::cli::client::Client;
 use crate::cli::command::{Command, Prints};
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::invocation::Invocation;
 use crate::cli::output::table;
 use crate::cli::output::value::go_text;
+use crate::cli::refusal::CallError;
 
 /// The commands of this file.
 pub const COMMANDS: &[Command] = &[Command {
@@ -23,7 +25,8 @@ pub const COMMANDS: &[Command] = &[Command {
 fn status(run: &mut Invocation) -> Outcome {
     run.expect_args(0, 0)?;
     let client = run.client()?;
-    let seal = client.envelope(&Call::get("sys/seal-status")).map_err(|error| failed(error, "Error checking seal status"))?.unwrap_or_default();
+    let seal =
+        client.envelope(&Call::get("sys/seal-status")).map_err(|error| failed(error, "Error checking seal status"))?.unwrap_or_default();
     show_seal(run, &client, &seal).map_err(|failure| if failure.is_answer { failure } else { Failure { code: 1, ..failure } })?;
     Ok(if is_sealed(&seal) { 2 } else { 0 })
 }
@@ -153,7 +156,9 @@ fn rows(seal: &Map<String, Value>, leader: Option<&Map<String, Value>>) -> Vec<(
             add("Performance Standby Last Remote WAL", text(leader, "performance_standby_last_remote_wal"));
         }
     }
-    for (name, label) in [("raft_committed_index", "Raft Committed Index"), ("raft_applied_index", "Raft Applied Index"), ("last_wal", "Last WAL")] {
+    for (name, label) in
+        [("raft_committed_index", "Raft Committed Index"), ("raft_applied_index", "Raft Applied Index"), ("last_wal", "Last WAL")]
+    {
         if number(leader, name) > 0 {
             add(label, text(leader, name));
         }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::cli::args::Flag;
-use crate::cli::client::Call;
+use crate::cli::call::Call;
 use crate::cli::command::{Command, Prints};
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::invocation::Invocation;
@@ -59,7 +59,12 @@ pub const COMMANDS: &[Command] = &[
         name: "token revoke",
         summary: "Revoke a token and its children",
         arguments: "[TOKEN | ACCESSOR]",
-        examples: &["token revoke hvs.CAESI...", "token revoke -self", "token revoke -accessor 9793c9b3-e04a", "token revoke -mode=orphan hvs.CAESI..."],
+        examples: &[
+            "token revoke hvs.CAESI...",
+            "token revoke -self",
+            "token revoke -accessor 9793c9b3-e04a",
+            "token revoke -mode=orphan hvs.CAESI...",
+        ],
         flags: &[
             ACCESSOR,
             Flag::switch("self", "Revoke the token this call is made with."),
@@ -92,7 +97,8 @@ fn create(run: &mut Invocation) -> Outcome {
             body.insert(field.into(), ttl.go_string().into());
         }
     }
-    let metadata: Map<String, Value> = run.parsed.pairs("metadata").into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    let metadata: Map<String, Value> =
+        run.parsed.pairs("metadata").into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
     if !metadata.is_empty() {
         body.insert("meta".into(), Value::Object(metadata));
     }

@@ -90,7 +90,8 @@ fn wrap_rows(wrap: &Map<String, Value>) -> Vec<(String, String)> {
 
 /// One field of an envelope: by the names the table shows, else a member of `data`.
 pub fn field(envelope: &Map<String, Value>, name: &str) -> Option<Value> {
-    let within = |section: &str, member: &str| envelope.get(section).and_then(|value| value.get(member)).filter(|value| !value.is_null()).cloned();
+    let within =
+        |section: &str, member: &str| envelope.get(section).and_then(|value| value.get(member)).filter(|value| !value.is_null()).cloned();
     let members = envelope.get("data").and_then(Value::as_object);
     let special = match name {
         "token" => within("auth", "client_token"),

@@ -87,10 +87,7 @@ mod tests {
     #[test]
     fn tables_have_aligned_columns_and_rules() {
         let text = key_value(vec![("refresh_interval".into(), "768h".into()), ("password".into(), String::new())]);
-        assert_eq!(
-            text,
-            "Key                 Value\n---                 -----\nrefresh_interval    768h\npassword            n/a"
-        );
+        assert_eq!(text, "Key                 Value\n---                 -----\nrefresh_interval    768h\npassword            n/a");
         assert_eq!(list("Keys", &["app/".to_owned(), "db".to_owned()]), "Keys\n----\napp/\ndb");
     }
 

@@ -76,7 +76,10 @@ mod tests {
 
     #[test]
     fn values_read_as_go_prints_them() {
-        assert_eq!(go_text(&json!({"b": 2, "a": {"x": null, "y": ""}, "c": [1, "two", true]})), "map[a:map[x:<nil> y:] b:2 c:[1 two true]]");
+        assert_eq!(
+            go_text(&json!({"b": 2, "a": {"x": null, "y": ""}, "c": [1, "two", true]})),
+            "map[a:map[x:<nil> y:] b:2 c:[1 two true]]"
+        );
         assert_eq!(quoted_list(Some(&json!(["default", "dev"]))), r#"["default" "dev"]"#);
         assert_eq!(quoted_list(None), "[]");
         assert_eq!(go_time("2026-04-02T08:15:30.123456789Z"), "2026-04-02 08:15:30.123456789 +0000 UTC");
@@ -84,7 +87,9 @@ mod tests {
 
     #[test]
     fn seconds_read_as_lengths_of_time_where_the_name_says_so() {
-        for (secs, expected) in [(0, "0s"), (45, "45s"), (60, "1m"), (3600, "1h"), (5400, "1h30m"), (3601, "1h0m1s"), (2_764_800, "768h"), (-60, "-1m")] {
+        for (secs, expected) in
+            [(0, "0s"), (45, "45s"), (60, "1m"), (3600, "1h"), (5400, "1h30m"), (3601, "1h0m1s"), (2_764_800, "768h"), (-60, "-1m")]
+        {
             assert_eq!(cell("default_lease_ttl", &json!(secs)), expected);
         }
         assert_eq!(cell("ttl", &json!("1h")), "1h");

@@ -84,8 +84,11 @@ fn text(content: &str, depth: usize) -> String {
         }
         let mark = if content.ends_with('\n') { "|" } else { "|-" };
         let margin = "  ".repeat(depth.max(1));
-        let lines: Vec<String> =
-            content.trim_end_matches('\n').lines().map(|line| if line.is_empty() { String::new() } else { format!("{margin}{line}") }).collect();
+        let lines: Vec<String> = content
+            .trim_end_matches('\n')
+            .lines()
+            .map(|line| if line.is_empty() { String::new() } else { format!("{margin}{line}") })
+            .collect();
         return format!("{mark}\n{}", lines.join("\n"));
     }
     if is_plain(content) { content.to_owned() } else { format!("'{}'", content.replace('\'', "''")) }
@@ -101,7 +104,8 @@ fn reads_as_another_type(content: &str) -> bool {
     let lower = content.to_ascii_lowercase();
     let digits = content.trim_start_matches(['-', '+']).replace('_', "");
     let is_number = !digits.is_empty() && digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') && digits.parse::<f64>().is_ok();
-    let is_radix = ["0x", "0o", "0b"].iter().any(|start| digits.strip_prefix(start).is_some_and(|rest| u64::from_str_radix(rest, 16).is_ok()));
+    let is_radix =
+        ["0x", "0o", "0b"].iter().any(|start| digits.strip_prefix(start).is_some_and(|rest| u64::from_str_radix(rest, 16).is_ok()));
     let bytes = content.as_bytes();
     let is_day = bytes.len() >= 10
         && bytes[..4].iter().all(u8::is_ascii_digit)

@@ -119,7 +119,7 @@ async fn a_user_is_locked_out_and_let_in_again() {
     let fail = |name: &'static str| {
         let (world, mount) = (&world, &mount);
         async move {
-            world.write(|txn| Ok(lockout::failed(txn, mount, name, world.now())?)).await.unwrap();
+            world.write(|txn| Ok(lockout::failed(txn, mount, name, lockout::Settings::default(), world.now())?)).await.unwrap();
             world.write(|txn| Ok(lockout::is_locked(txn, mount, "mia", world.now())?)).await.unwrap()
         }
     };

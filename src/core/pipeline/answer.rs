@@ -3,7 +3,7 @@
 use crate::barrier::Txn;
 use crate::core::lease::NewLease;
 use crate::core::{Core, Refused, Response};
-use crate::engine::{Body, Call, EngineError, Operation, Reply};
+use crate::engine::{Access, Body, Call, EngineError, Operation, Reply};
 use crate::types::{Scope, Ttl};
 
 use super::identify::Who;
@@ -34,7 +34,8 @@ impl Core {
         mut txn: Txn,
     ) -> Result<Option<Response>, Refused> {
         let target = routed.target()?;
-        if let Some(token) = &mut who.token {
+        // An open route takes no use: looking at a wrapping token must not spend it.
+        if let Some(token) = who.token.as_mut().filter(|_| target.route.access != Access::Anyone) {
             self.tokens.use_once(&mut txn, token, asked.now).map_err(EngineError::from)?;
         }
         self.check_lockout(&mut txn, asked, &target)?;

@@ -14,6 +14,8 @@ mod login;
 mod permit;
 mod primary;
 mod route;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

@@ -17,6 +17,8 @@ mod mounts;
 mod raft;
 mod remount;
 mod seal;
+#[cfg(test)]
+mod tests;
 mod tools;
 mod tune;
 

@@ -4,7 +4,8 @@ use serde_json::{Map, Value};
 
 use super::place::{MOUNT, Place};
 use crate::cli::args::Flag;
-use crate::cli::client::{Call, Client};
+use crate::cli::call::Call;
+use crate::cli::client::Client;
 use crate::cli::command::{Command, Prints};
 use crate::cli::commands::data::show_written;
 use crate::cli::failure::{Failure, Outcome};
@@ -20,7 +21,15 @@ const SETTINGS: [Flag; 4] = [
 
 /// The commands of this file.
 pub const COMMANDS: &[Command] = &[
-    Command { name: "kv metadata get", summary: "Show the metadata of a secret and its versions", arguments: "PATH", examples: &["kv metadata get -mount=secret app"], flags: &[MOUNT], prints: Prints::Field, run: get },
+    Command {
+        name: "kv metadata get",
+        summary: "Show the metadata of a secret and its versions",
+        arguments: "PATH",
+        examples: &["kv metadata get -mount=secret app"],
+        flags: &[MOUNT],
+        prints: Prints::Field,
+        run: get,
+    },
     Command {
         name: "kv metadata put",
         summary: "Set the metadata of a secret",
@@ -46,7 +55,15 @@ pub const COMMANDS: &[Command] = &[
         prints: Prints::Format,
         run: patch,
     },
-    Command { name: "kv metadata delete", summary: "Remove a secret with all its versions", arguments: "PATH", examples: &["kv metadata delete -mount=secret app"], flags: &[MOUNT], prints: Prints::Format, run: delete },
+    Command {
+        name: "kv metadata delete",
+        summary: "Remove a secret with all its versions",
+        arguments: "PATH",
+        examples: &["kv metadata delete -mount=secret app"],
+        flags: &[MOUNT],
+        prints: Prints::Format,
+        run: delete,
+    },
 ];
 
 fn find(run: &mut Invocation) -> Result<(Client, String), Failure> {
@@ -71,7 +88,8 @@ fn get(run: &mut Invocation) -> Outcome {
     let versions = members.remove("versions").and_then(|versions| versions.as_object().cloned()).unwrap_or_default();
     run.print(&format!("{}\n", table::framed_path("Metadata Path", &path)));
     run.print(&table::framed_members("Metadata", &members));
-    let mut numbers: Vec<(u64, &Value)> = versions.iter().filter_map(|(number, version)| number.parse().ok().map(|number| (number, version))).collect();
+    let mut numbers: Vec<(u64, &Value)> =
+        versions.iter().filter_map(|(number, version)| number.parse().ok().map(|number| (number, version))).collect();
     numbers.sort_by_key(|entry| entry.0);
     for (number, version) in numbers {
         let version = version.as_object().cloned().unwrap_or_default();
@@ -94,7 +112,8 @@ fn settings_of(run: &Invocation) -> Result<Map<String, Value>, Failure> {
         }
         body.insert("delete_version_after".into(), text.into());
     }
-    let mut custom: Map<String, Value> = run.parsed.pairs("custom-metadata").into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    let mut custom: Map<String, Value> =
+        run.parsed.pairs("custom-metadata").into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
     for name in run.parsed.list("remove-custom-metadata") {
         custom.insert(name.clone(), Value::Null);
     }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::data::{show_listing, show_written};
 use crate::cli::args::Flag;
-use crate::cli::client::Call;
+use crate::cli::call::Call;
 use crate::cli::command::{Command, Prints};
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::invocation::{Invocation, members_of};
@@ -53,7 +53,15 @@ pub const COMMANDS: &[Command] = &[
         prints: Prints::Field,
         run: patch::patch,
     },
-    Command { name: "kv list", summary: "List the names below a path", arguments: "PATH", examples: &["kv list -mount=secret", "kv list secret/team"], flags: &[MOUNT], prints: Prints::Format, run: list },
+    Command {
+        name: "kv list",
+        summary: "List the names below a path",
+        arguments: "PATH",
+        examples: &["kv list -mount=secret", "kv list secret/team"],
+        flags: &[MOUNT],
+        prints: Prints::Format,
+        run: list,
+    },
     Command {
         name: "kv enable-versioning",
         summary: "Turn a mount of version 1 into version 2",
@@ -143,7 +151,9 @@ fn versioned_body(data: Map<String, Value>, cas: Option<i64>) -> Value {
 /// Prints the version that was written.
 fn show_version(run: &Invocation, answer: Option<Map<String, Value>>, path: &str, is_v2: bool) -> Outcome {
     match answer {
-        Some(envelope) if is_v2 && !run.is_structured() && run.text("field").is_none() && envelope.get("data").is_some_and(Value::is_object) => {
+        Some(envelope)
+            if is_v2 && !run.is_structured() && run.text("field").is_none() && envelope.get("data").is_some_and(Value::is_object) =>
+        {
             run.warn_of(&envelope);
             run.print(&format!("{}\n", table::framed_path("Secret Path", path)));
             run.print(&table::framed_members("Metadata", &members_of(&envelope)));

@@ -4,9 +4,11 @@ use serde_json::{Map, Value};
 
 use super::place::Place;
 use super::{show_version, versioned_body};
-use crate::cli::client::{Call, CallError, Client};
+use crate::cli::call::Call;
+use crate::cli::client::Client;
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::invocation::{Invocation, members_of};
+use crate::cli::refusal::CallError;
 
 pub fn patch(run: &mut Invocation) -> Outcome {
     let removed = run.parsed.list("remove-data").to_vec();
@@ -40,17 +42,32 @@ pub fn patch(run: &mut Invocation) -> Outcome {
     show_version(run, answer, &path, true)
 }
 
-fn in_one_call(client: &Client, path: &str, changes: Map<String, Value>, cas: Option<i64>) -> Result<Option<Map<String, Value>>, CallError> {
+fn in_one_call(
+    client: &Client,
+    path: &str,
+    changes: Map<String, Value>,
+    cas: Option<i64>,
+) -> Result<Option<Map<String, Value>>, CallError> {
     client.envelope(&Call::patch(path, versioned_body(changes, cas)))
 }
 
-fn read_and_write(client: &Client, path: &str, changes: Map<String, Value>, cas: Option<i64>) -> Result<Option<Map<String, Value>>, Failure> {
+fn read_and_write(
+    client: &Client,
+    path: &str,
+    changes: Map<String, Value>,
+    cas: Option<i64>,
+) -> Result<Option<Map<String, Value>>, Failure> {
     let found = client.find(&Call::get(path).unwrapped()).map_err(|error| error.during(&format!("Error doing pre-read at {path}")))?;
     let members = found.as_ref().map(members_of).ok_or_else(|| Failure::remote(format!("No value found at {path}")))?;
-    let mut data = members.get("data").and_then(Value::as_object).cloned().ok_or_else(|| Failure::remote(format!("No data found at {path}")))?;
+    let mut data =
+        members.get("data").and_then(Value::as_object).cloned().ok_or_else(|| Failure::remote(format!("No data found at {path}")))?;
     let version = members.get("metadata").and_then(|metadata| metadata.get("version")).and_then(Value::as_i64);
     for (name, value) in changes {
-        if value.is_null() { data.remove(&name) } else { data.insert(name, value) };
+        if value.is_null() {
+            data.remove(&name)
+        } else {
+            data.insert(name, value)
+        };
     }
     // The version that was read is the one that is replaced: nobody's change gets lost between the two calls.
     let call = Call::put(path, versioned_body(data, cas.or(version)));

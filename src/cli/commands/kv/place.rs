@@ -5,7 +5,8 @@
 use serde_json::Value;
 
 use crate::cli::args::Flag;
-use crate::cli::client::{Call, Client};
+use crate::cli::call::Call;
+use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::invocation::{Invocation, members_of};
 use crate::cli::route::clean_path;
@@ -38,7 +39,8 @@ impl Place {
             }
             None => {
                 let (mount, is_v2) = ask(client, &given)?;
-                let path = format!("{given}/").strip_prefix(&mount).map_or_else(|| given.clone(), |rest| rest.trim_end_matches('/').to_owned());
+                let path =
+                    format!("{given}/").strip_prefix(&mount).map_or_else(|| given.clone(), |rest| rest.trim_end_matches('/').to_owned());
                 Ok(Self { mount, path, is_v2 })
             }
         }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::place::{MOUNT, Place};
 use super::versioned_body;
 use crate::cli::args::Flag;
-use crate::cli::client::Call;
+use crate::cli::call::Call;
 use crate::cli::command::{Command, Prints};
 use crate::cli::commands::data::show_written;
 use crate::cli::failure::{Failure, Outcome};
@@ -54,7 +54,14 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 fn versions_of(run: &Invocation) -> Vec<String> {
-    run.parsed.list("versions").iter().flat_map(|list| list.split(',')).map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect()
+    run.parsed
+        .list("versions")
+        .iter()
+        .flat_map(|list| list.split(','))
+        .map(str::trim)
+        .filter(|one| !one.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn delete(run: &mut Invocation) -> Outcome {

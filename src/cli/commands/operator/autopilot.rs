@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::cli::args::Flag;
-use crate::cli::client::Call;
+use crate::cli::call::Call;
 use crate::cli::command::{Command, Prints};
 use crate::cli::config::environment;
 use crate::cli::failure::{Failure, Outcome};
@@ -15,8 +15,24 @@ const DR_TOKEN: Flag = Flag::text("dr-token", "Token for operations on a DR seco
 
 /// The commands of this file.
 pub const COMMANDS: &[Command] = &[
-    Command { name: "operator raft autopilot state", summary: "Show the health of the Raft cluster", arguments: "", examples: &["operator raft autopilot state"], flags: &[DR_TOKEN], prints: Prints::Format, run: state },
-    Command { name: "operator raft autopilot get-config", summary: "Show the settings of autopilot", arguments: "", examples: &["operator raft autopilot get-config"], flags: &[DR_TOKEN], prints: Prints::Format, run: get_config },
+    Command {
+        name: "operator raft autopilot state",
+        summary: "Show the health of the Raft cluster",
+        arguments: "",
+        examples: &["operator raft autopilot state"],
+        flags: &[DR_TOKEN],
+        prints: Prints::Format,
+        run: state,
+    },
+    Command {
+        name: "operator raft autopilot get-config",
+        summary: "Show the settings of autopilot",
+        arguments: "",
+        examples: &["operator raft autopilot get-config"],
+        flags: &[DR_TOKEN],
+        prints: Prints::Format,
+        run: get_config,
+    },
     Command {
         name: "operator raft autopilot set-config",
         summary: "Change the settings of autopilot",

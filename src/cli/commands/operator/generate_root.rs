@@ -5,7 +5,8 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde_json::{Map, Value, json};
 
 use crate::cli::args::Flag;
-use crate::cli::client::{Call, Client};
+use crate::cli::call::Call;
+use crate::cli::client::Client;
 use crate::cli::command::{Command, Prints};
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::invocation::Invocation;
@@ -73,8 +74,14 @@ fn generate_root(run: &mut Invocation) -> Outcome {
 }
 
 fn otp_length(client: &Client, attempt: &str) -> Result<usize, Failure> {
-    let status = client.envelope(&Call::get(attempt)).map_err(|error| error.during("Error getting root generation status"))?.unwrap_or_default();
-    Ok(status.get("otp_length").and_then(Value::as_u64).and_then(|length| usize::try_from(length).ok()).filter(|length| *length > 0 && *length < 4096).unwrap_or(28))
+    let status =
+        client.envelope(&Call::get(attempt)).map_err(|error| error.during("Error getting root generation status"))?.unwrap_or_default();
+    Ok(status
+        .get("otp_length")
+        .and_then(Value::as_u64)
+        .and_then(|length| usize::try_from(length).ok())
+        .filter(|length| *length > 0 && *length < 4096)
+        .unwrap_or(28))
 }
 
 /// A random password of letters and digits.
@@ -99,7 +106,10 @@ fn init(run: &mut Invocation, attempt: &str) -> Outcome {
     } else if let Some(otp) = run.text("otp") {
         body.insert("otp".into(), otp.into());
     }
-    let status = client.envelope(&Call::put(attempt, Value::Object(body))).map_err(|error| error.during("Error initializing root generation"))?.unwrap_or_default();
+    let status = client
+        .envelope(&Call::put(attempt, Value::Object(body)))
+        .map_err(|error| error.during("Error initializing root generation"))?
+        .unwrap_or_default();
     if !run.is_structured() && status.get("otp").and_then(Value::as_str).is_some_and(|otp| !otp.is_empty()) {
         run.warn("A One-Time-Password has been generated for you and is shown in the OTP field.\nIt is needed to decode the token in the end: keep it, nobody can show it again.\n");
     }
@@ -110,7 +120,8 @@ fn init(run: &mut Invocation, attempt: &str) -> Outcome {
 fn provide(run: &mut Invocation, family: &str) -> Outcome {
     let client = run.client()?;
     let attempt = format!("{family}/attempt");
-    let status = client.envelope(&Call::get(&attempt)).map_err(|error| error.during("Error getting root generation status"))?.unwrap_or_default();
+    let status =
+        client.envelope(&Call::get(&attempt)).map_err(|error| error.during("Error getting root generation status"))?.unwrap_or_default();
     if !status.get("started").and_then(Value::as_bool).unwrap_or(false) {
         return Err(Failure::local(format!(
             "No root generation is in progress. Start a root generation by running\n\"{} operator generate-root -init\".",

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::cli::args::Flag;
-use crate::cli::client::Call;
+use crate::cli::call::Call;
 use crate::cli::command::{Command, Prints};
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::input::read_file;
@@ -53,7 +53,10 @@ fn init(run: &mut Invocation) -> Outcome {
     if let Some(file) = run.text("root-token-pgp-key") {
         body.insert("root_token_pgp_key".into(), pgp_key(file)?.into());
     }
-    let made = client.envelope(&Call::put("sys/init", Value::Object(body.clone()))).map_err(|error| error.during("Error initializing"))?.unwrap_or_default();
+    let made = client
+        .envelope(&Call::put("sys/init", Value::Object(body.clone())))
+        .map_err(|error| error.during("Error initializing"))?
+        .unwrap_or_default();
     if run.is_structured() {
         run.print_structured(&machine_form(&made, &body));
     } else {
@@ -78,12 +81,15 @@ fn insert_keys(run: &Invocation, body: &mut Map<String, Value>, flag: &str, fiel
 
 /// A PGP key from a file: base64, or what a file of base64 holds.
 pub fn pgp_key(file: &str) -> Result<String, Failure> {
-    read_file(file.trim_start_matches('@')).map(|text| text.trim().to_owned()).map_err(|error| Failure::local(format!("Error reading PGP key: {error}")))
+    read_file(file.trim_start_matches('@'))
+        .map(|text| text.trim().to_owned())
+        .map_err(|error| Failure::local(format!("Error reading PGP key: {error}")))
 }
 
 fn status(run: &mut Invocation) -> Outcome {
     let client = run.client()?;
-    let answer = client.envelope(&Call::get("sys/init")).map_err(|error| Failure { code: 1, ..error.during("Error checking init status") })?;
+    let answer =
+        client.envelope(&Call::get("sys/init")).map_err(|error| Failure { code: 1, ..error.during("Error checking init status") })?;
     let is_initialized = answer.and_then(|answer| answer.get("initialized").and_then(Value::as_bool)).unwrap_or(false);
     if run.is_structured() {
         run.print_structured(&json!({ "Initialized": is_initialized }));
@@ -153,7 +159,10 @@ mod tests {
         let made = object(json!({"keys": ["aa", "bb"], "keys_base64": ["qg==", "uw=="], "root_token": "hvs.R"}));
         let asked = object(json!({"secret_shares": 2, "secret_threshold": 2}));
         let text = human_form(&made, &asked, false, "coffer");
-        assert!(text.starts_with("Unseal Key 1: qg==\nUnseal Key 2: uw==\n\nInitial Root Token: hvs.R\n\nVault initialized with 2 key shares"), "{text}");
+        assert!(
+            text.starts_with("Unseal Key 1: qg==\nUnseal Key 2: uw==\n\nInitial Root Token: hvs.R\n\nVault initialized with 2 key shares"),
+            "{text}"
+        );
         assert_eq!(
             machine_form(&made, &asked).to_string(),
             r#"{"unseal_keys_b64":["qg==","uw=="],"unseal_keys_hex":["aa","bb"],"unseal_shares":2,"unseal_threshold":2,"recovery_keys_b64":[],"recovery_keys_hex":[],"recovery_keys_shares":0,"recovery_keys_threshold":0,"root_token":"hvs.R"}"#

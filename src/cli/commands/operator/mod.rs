@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::status::show_seal;
 use crate::cli::args::Flag;
-use crate::cli::client::Call;
+use crate::cli::call::Call;
 use crate::cli::command::{Command, Prints};
 use crate::cli::failure::Outcome;
 use crate::cli::invocation::{Invocation, members_of};
@@ -32,11 +32,51 @@ pub const COMMANDS: &[Command] = &[
         prints: Prints::Format,
         run: unseal,
     },
-    Command { name: "operator seal", summary: "Seal a node: it forgets its keys", arguments: "", examples: &["operator seal"], flags: &[], prints: Prints::Text, run: seal },
-    Command { name: "operator step-down", summary: "Make the active node a standby", arguments: "", examples: &["operator step-down"], flags: &[], prints: Prints::Text, run: step_down },
-    Command { name: "operator key-status", summary: "Show the key term", arguments: "", examples: &["operator key-status"], flags: &[], prints: Prints::Format, run: key_status },
-    Command { name: "operator rotate", summary: "Start a new key term", arguments: "", examples: &["operator rotate"], flags: &[], prints: Prints::Format, run: rotate },
-    Command { name: "operator members", summary: "List the nodes of the cluster", arguments: "", examples: &["operator members"], flags: &[], prints: Prints::Format, run: members },
+    Command {
+        name: "operator seal",
+        summary: "Seal a node: it forgets its keys",
+        arguments: "",
+        examples: &["operator seal"],
+        flags: &[],
+        prints: Prints::Text,
+        run: seal,
+    },
+    Command {
+        name: "operator step-down",
+        summary: "Make the active node a standby",
+        arguments: "",
+        examples: &["operator step-down"],
+        flags: &[],
+        prints: Prints::Text,
+        run: step_down,
+    },
+    Command {
+        name: "operator key-status",
+        summary: "Show the key term",
+        arguments: "",
+        examples: &["operator key-status"],
+        flags: &[],
+        prints: Prints::Format,
+        run: key_status,
+    },
+    Command {
+        name: "operator rotate",
+        summary: "Start a new key term",
+        arguments: "",
+        examples: &["operator rotate"],
+        flags: &[],
+        prints: Prints::Format,
+        run: rotate,
+    },
+    Command {
+        name: "operator members",
+        summary: "List the nodes of the cluster",
+        arguments: "",
+        examples: &["operator members"],
+        flags: &[],
+        prints: Prints::Format,
+        run: members,
+    },
 ];
 
 fn unseal(run: &mut Invocation) -> Outcome {
@@ -87,7 +127,8 @@ fn print_key_status(run: &Invocation, status: &Map<String, Value>) {
         return;
     }
     let text = |name: &str| status.get(name).map(go_text).unwrap_or_default();
-    let rows = [("Key Term", text("term")), ("Install Time", day_and_time(&text("install_time"))), ("Encryption Count", text("encryptions"))];
+    let rows =
+        [("Key Term", text("term")), ("Install Time", day_and_time(&text("install_time"))), ("Encryption Count", text("encryptions"))];
     run.print(&table::columns(&rows.map(|(name, value)| vec![name.to_owned(), value])));
 }
 
@@ -107,7 +148,8 @@ fn rotate(run: &mut Invocation) -> Outcome {
     run.expect_args(0, 0)?;
     let client = run.client()?;
     client.send(&Call::post("sys/rotate", json!({}))).map_err(|error| error.during("Error rotating key"))?;
-    let answer = client.envelope(&Call::get("sys/key-status")).map_err(|error| error.during("Error reading key status"))?.unwrap_or_default();
+    let answer =
+        client.envelope(&Call::get("sys/key-status")).map_err(|error| error.during("Error reading key status"))?.unwrap_or_default();
     run.say("Success! Rotated key\n");
     print_key_status(run, &members_of(&answer));
     Ok(0)
@@ -131,7 +173,8 @@ fn members(run: &mut Invocation) -> Outcome {
                 .collect()
         })
         .collect();
-    let heading = ["Host Name", "API Address", "Cluster Address", "Active Node", "Version", "Upgrade Version", "Redundancy Zone", "Last Echo"];
+    let heading =
+        ["Host Name", "API Address", "Cluster Address", "Active Node", "Version", "Upgrade Version", "Redundancy Zone", "Last Echo"];
     run.print(&table::with_heading(&heading, rows));
     Ok(0)
 }

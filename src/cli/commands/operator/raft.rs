@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::cli::args::Flag;
-use crate::cli::client::Call;
+use crate::cli::call::Call;
 use crate::cli::command::{Command, Prints};
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::input::read_file;
@@ -29,7 +29,15 @@ pub const COMMANDS: &[Command] = &[
         prints: Prints::Format,
         run: join,
     },
-    Command { name: "operator raft list-peers", summary: "List the members of the Raft cluster", arguments: "", examples: &["operator raft list-peers"], flags: &[], prints: Prints::Format, run: list_peers },
+    Command {
+        name: "operator raft list-peers",
+        summary: "List the members of the Raft cluster",
+        arguments: "",
+        examples: &["operator raft list-peers"],
+        flags: &[],
+        prints: Prints::Format,
+        run: list_peers,
+    },
     Command {
         name: "operator raft remove-peer",
         summary: "Remove a node from the Raft cluster",
@@ -76,7 +84,9 @@ fn join(run: &mut Invocation) -> Outcome {
     } else {
         body.insert("leader_api_addr".into(), leader.into());
     }
-    for (flag, field) in [("leader-ca-cert", "leader_ca_cert"), ("leader-client-cert", "leader_client_cert"), ("leader-client-key", "leader_client_key")] {
+    for (flag, field) in
+        [("leader-ca-cert", "leader_ca_cert"), ("leader-client-cert", "leader_client_cert"), ("leader-client-key", "leader_client_key")]
+    {
         if let Some(text) = run.text(flag) {
             body.insert(field.into(), text_or_file(text)?.into());
         }
@@ -89,7 +99,9 @@ fn join(run: &mut Invocation) -> Outcome {
     }
     body.insert("retry".into(), run.is("retry").into());
     body.insert("non_voter".into(), run.is("non-voter").into());
-    let answer = run.ask(&Call::post("sys/storage/raft/join", Value::Object(body)), "Error joining the node to the Raft cluster")?.unwrap_or_default();
+    let answer = run
+        .ask(&Call::post("sys/storage/raft/join", Value::Object(body)), "Error joining the node to the Raft cluster")?
+        .unwrap_or_default();
     let is_joined = members_of(&answer).get("joined").and_then(Value::as_bool).unwrap_or(false);
     if run.is_structured() {
         run.print_structured(&json!({ "joined": is_joined }));
@@ -101,13 +113,17 @@ fn join(run: &mut Invocation) -> Outcome {
 
 fn list_peers(run: &mut Invocation) -> Outcome {
     run.expect_args(0, 0)?;
-    let found = run.client()?.find(&Call::get("sys/storage/raft/configuration")).map_err(|error| error.during("Error reading the raft cluster configuration"))?;
+    let found = run
+        .client()?
+        .find(&Call::get("sys/storage/raft/configuration"))
+        .map_err(|error| error.during("Error reading the raft cluster configuration"))?;
     let envelope = found.ok_or_else(|| Failure::remote("No raft cluster configuration found"))?;
     if run.is_structured() {
         run.print_structured(&json_output::envelope(&envelope));
         return Ok(0);
     }
-    let servers = members_of(&envelope).get("config").and_then(|config| config.get("servers")).and_then(Value::as_array).cloned().unwrap_or_default();
+    let servers =
+        members_of(&envelope).get("config").and_then(|config| config.get("servers")).and_then(Value::as_array).cloned().unwrap_or_default();
     let rows = servers
         .iter()
         .map(|server| {

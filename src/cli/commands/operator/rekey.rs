@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::cli::args::Flag;
-use crate::cli::client::Call;
+use crate::cli::call::Call;
 use crate::cli::command::{Command, Prints};
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::invocation::{Invocation, members_of};
@@ -90,9 +90,15 @@ fn init(run: &mut Invocation, family: &str) -> Outcome {
 
 fn provide(run: &mut Invocation, family: &str, part: &str) -> Outcome {
     let client = run.client()?;
-    let status = client.envelope(&Call::get(format!("{family}/{part}"))).map_err(|error| error.during("Error getting rekey status"))?.unwrap_or_default();
+    let status = client
+        .envelope(&Call::get(format!("{family}/{part}")))
+        .map_err(|error| error.during("Error getting rekey status"))?
+        .unwrap_or_default();
     if part == "init" && !status.get("started").and_then(Value::as_bool).unwrap_or(false) {
-        return Err(Failure::local(format!("No rekey is in progress. Start a rekey process by running \"{} operator rekey -init\".", run.program)));
+        return Err(Failure::local(format!(
+            "No rekey is in progress. Start a rekey process by running \"{} operator rekey -init\".",
+            run.program
+        )));
     }
     let nonce = run.text("nonce").map_or_else(|| status.get("nonce").map(go_text).unwrap_or_default(), str::to_owned);
     let key = match run.arg(0).trim() {
@@ -106,7 +112,10 @@ fn provide(run: &mut Invocation, family: &str, part: &str) -> Outcome {
         given => given.to_owned(),
     };
     let path = if part == "verify" { format!("{family}/verify") } else { format!("{family}/update") };
-    let answer = client.envelope(&Call::put(path, json!({ "key": key, "nonce": nonce }))).map_err(|error| error.during("Error posting unseal key"))?.unwrap_or_default();
+    let answer = client
+        .envelope(&Call::put(path, json!({ "key": key, "nonce": nonce })))
+        .map_err(|error| error.during("Error posting unseal key"))?
+        .unwrap_or_default();
     if !answer.get("complete").and_then(Value::as_bool).unwrap_or(false) {
         let status = client.envelope(&Call::get(format!("{family}/{part}"))).ok().flatten().unwrap_or(answer);
         print_status(run, &status);
@@ -172,7 +181,10 @@ fn rows(status: &Map<String, Value>) -> Vec<(String, String)> {
     let mut rows = vec![("Nonce", text("nonce")), ("Started", text("started"))];
     if is_on("started") || status.contains_key("progress") && !status.contains_key("required") {
         let required = if status.contains_key("required") { text("required") } else { text("t") };
-        rows.push((if status.contains_key("required") { "Rekey Progress" } else { "Verification Progress" }, format!("{}/{required}", text("progress"))));
+        rows.push((
+            if status.contains_key("required") { "Rekey Progress" } else { "Verification Progress" },
+            format!("{}/{required}", text("progress")),
+        ));
         rows.push(("New Shares", text("n")));
         rows.push(("New Threshold", text("t")));
         if status.contains_key("verification_required") {

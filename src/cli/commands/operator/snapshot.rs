@@ -4,17 +4,26 @@
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::cli::args::Flag;
-use crate::cli::client::Call;
+use crate::cli::call::Call;
 use crate::cli::command::{Command, Prints};
 use crate::cli::failure::{Failure, Outcome};
 use crate::cli::invocation::Invocation;
 
 /// The commands of this file.
 pub const COMMANDS: &[Command] = &[
-    Command { name: "operator raft snapshot save", summary: "Save a snapshot into a file", arguments: "FILE", examples: &["operator raft snapshot save raft.snap"], flags: &[], prints: Prints::Text, run: save },
+    Command {
+        name: "operator raft snapshot save",
+        summary: "Save a snapshot into a file",
+        arguments: "FILE",
+        examples: &["operator raft snapshot save raft.snap"],
+        flags: &[],
+        prints: Prints::Text,
+        run: save,
+    },
     Command {
         name: "operator raft snapshot restore",
         summary: "Restore a snapshot from a file",
@@ -39,7 +48,7 @@ fn save(run: &mut Invocation) -> Outcome {
     if client.explains() {
         client.send(&call)?;
     }
-    let mut out = File::create(&part).map_err(failed)?;
+    let mut out = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part).map_err(failed)?;
     let written = client.download(&call, &mut out);
     let result = written.map_err(|error| error.during("Error taking the snapshot")).and_then(|bytes| {
         out.sync_all().map_err(failed)?;

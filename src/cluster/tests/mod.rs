@@ -1,5 +1,7 @@
 //! What the port promises, over real TLS on loopback.
 
+mod group;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;

@@ -1,9 +1,16 @@
-//! Locking users out who fail to log in too often: five wrong logins, within fifteen minutes of each other, lock for fifteen.
+//! Locking users out who fail to log in too often: unless a mount says otherwise, five
+//! wrong logins, within fifteen minutes of each other, lock for fifteen.
 //!
 //! Kept as rows that stay in their cluster, so that they outlive a change of the active node. Written on a failure, and on the
 //! success that ends a row of failures; a success otherwise costs one read of a row that is not there.
 
+mod engine;
+
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+pub use engine::LockedUsersEngine;
 
 use super::keys;
 use super::token::entry::{read_json, write_json};
@@ -11,28 +18,50 @@ use crate::barrier::{BarrierError, Txn};
 use crate::engine::Mount;
 use crate::types::{Key, Timestamp};
 
-/// Failures that lock.
-const THRESHOLD: u32 = 5;
-/// How long a lock holds.
-const DURATION_MS: u64 = 15 * 60 * 1000;
-/// After this long without a failure, earlier ones count no more.
-const RESET_MS: u64 = 15 * 60 * 1000;
+/// What a mount says about locking out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Failures that lock; zero locks nobody.
+    pub threshold: u32,
+    /// How long a lock holds, in seconds.
+    pub duration_secs: u64,
+    /// After this long without a failure, earlier ones count no more, in seconds.
+    pub reset_secs: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { threshold: 5, duration_secs: 15 * 60, reset_secs: 15 * 60 }
+    }
+}
+
+impl Settings {
+    /// As tuned: `user_lockout_config` of a mount.
+    pub fn tuned(config: &BTreeMap<String, String>) -> Self {
+        let number = |name: &str| config.get(name).and_then(|text| text.parse::<u64>().ok()).filter(|number| *number > 0);
+        let otherwise = Self::default();
+        Self {
+            threshold: number("lockout_threshold").and_then(|n| u32::try_from(n).ok()).unwrap_or(otherwise.threshold),
+            duration_secs: number("lockout_duration").unwrap_or(otherwise.duration_secs),
+            reset_secs: number("lockout_counter_reset_duration").unwrap_or(otherwise.reset_secs),
+        }
+    }
+}
 
 /// What is stored of a user's failures.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 struct Failures {
     count: u32,
-    last_ms: u64,
+    /// Locked until then, in milliseconds since the epoch; zero if not.
+    locked_until_ms: u64,
+    /// Nothing of it counts any more from then on.
+    ends_ms: u64,
 }
 
 impl Failures {
     fn is_locked(&self, now: Timestamp) -> bool {
-        self.count >= THRESHOLD && now.0 < self.last_ms.saturating_add(DURATION_MS)
-    }
-    /// When nothing of it counts any more.
-    fn ends_ms(&self) -> u64 {
-        self.last_ms.saturating_add(DURATION_MS.max(RESET_MS))
+        now.0 < self.locked_until_ms
     }
 }
 
@@ -58,19 +87,22 @@ pub fn is_locked(txn: &mut Txn, mount: &Mount, alias: &str, now: Timestamp) -> R
 ///
 /// # Errors
 /// If storage cannot be read.
-pub fn failed(txn: &mut Txn, mount: &Mount, alias: &str, now: Timestamp) -> Result<(), BarrierError> {
+pub fn failed(txn: &mut Txn, mount: &Mount, alias: &str, settings: Settings, now: Timestamp) -> Result<(), BarrierError> {
     let row = row(mount, alias);
     let mut failures: Failures = read_json(txn, &row)?.unwrap_or_default();
     if failures.is_locked(now) {
         return Ok(());
     }
-    let is_over = failures.count >= THRESHOLD || now.0 >= failures.last_ms.saturating_add(RESET_MS);
     if failures.count > 0 {
-        txn.delete(keys::due(failures.ends_ms(), &due_name(&row)));
+        txn.delete(keys::due(failures.ends_ms, &due_name(&row)));
     }
-    failures.count = if is_over { 1 } else { failures.count + 1 };
-    failures.last_ms = now.0;
-    write_json(txn, keys::due(failures.ends_ms(), &due_name(&row)), &true);
+    let is_first = failures.locked_until_ms > 0 || failures.ends_ms <= now.0;
+    failures.count = if is_first { 1 } else { failures.count + 1 };
+    let is_last = settings.threshold > 0 && failures.count >= settings.threshold;
+    failures.locked_until_ms = if is_last { now.0.saturating_add(settings.duration_secs.saturating_mul(1000)) } else { 0 };
+    let counts_until = now.0.saturating_add(settings.reset_secs.saturating_mul(1000));
+    failures.ends_ms = if is_last { failures.locked_until_ms } else { counts_until };
+    write_json(txn, keys::due(failures.ends_ms, &due_name(&row)), &true);
     write_json(txn, row, &failures);
     Ok(())
 }
@@ -93,7 +125,7 @@ pub fn unlock(txn: &mut Txn, mount_accessor: &str, alias: &str) -> Result<(), Ba
 
 fn clear(txn: &mut Txn, row: Key) -> Result<(), BarrierError> {
     if let Some(failures) = read_json::<Failures>(txn, &row)? {
-        txn.delete(keys::due(failures.ends_ms(), &due_name(&row)));
+        txn.delete(keys::due(failures.ends_ms, &due_name(&row)));
         txn.delete(row);
     }
     Ok(())
@@ -102,7 +134,7 @@ fn clear(txn: &mut Txn, row: Key) -> Result<(), BarrierError> {
 /// Removes a row whose time is over. `name` is what its due row says.
 pub(super) fn sweep(txn: &mut Txn, name: &str, due: &Key, now: Timestamp) -> Result<(), BarrierError> {
     let row = Key::local(format!("{}{name}", keys::lockouts().path));
-    if read_json::<Failures>(txn, &row)?.is_some_and(|failures| failures.ends_ms() <= now.0) {
+    if read_json::<Failures>(txn, &row)?.is_some_and(|failures| failures.ends_ms <= now.0) {
         txn.delete(row);
     }
     txn.delete(due.clone());
