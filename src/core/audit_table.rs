@@ -6,7 +6,7 @@
 //! Not here: what a line says and how lines are handed out (`audit`), the API (`sys::audit`).
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -48,14 +48,25 @@ pub struct Enabled {
     pub row: AuditRow,
 }
 
+/// The devices of one run of the active node.
+#[derive(Default)]
+pub struct Devices {
+    /// Hands lines out.
+    pub broker: Broker,
+    /// The rows that it follows, by path with the final slash.
+    enabled: ArcSwap<BTreeMap<String, Enabled>>,
+}
+
 /// The audit devices of this node. Filled on the active node only.
 pub struct AuditTable {
     context: Arc<Context>,
     kinds: &'static [&'static audit::Kind],
     /// `None` while this node is not active. A request that began before goes on with the devices that it began with.
-    broker: ArcSwapOption<Broker>,
-    enabled: ArcSwap<BTreeMap<String, Enabled>>,
-    is_stale: AtomicBool,
+    devices: ArcSwapOption<Devices>,
+    /// Counts changes.
+    noted: AtomicU64,
+    /// How many of them the broker follows.
+    followed: AtomicU64,
     replacing: Mutex<()>,
 }
 
@@ -65,9 +76,9 @@ impl AuditTable {
         Self {
             context,
             kinds,
-            broker: ArcSwapOption::empty(),
-            enabled: ArcSwap::default(),
-            is_stale: AtomicBool::new(false),
+            devices: ArcSwapOption::empty(),
+            noted: AtomicU64::new(0),
+            followed: AtomicU64::new(0),
             replacing: Mutex::default(),
         }
     }
@@ -81,28 +92,27 @@ impl AuditTable {
 
     /// Everything may have changed.
     pub fn note_all(&self) {
-        self.is_stale.store(true, Ordering::Release);
+        self.noted.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// The broker with the devices of every row that was applied before this call.
+    /// The devices of every row that was applied before this call.
     ///
     /// # Errors
     /// While this node is not active, or if rows cannot be read: then nothing may be done unaudited.
-    pub fn broker(&self) -> Result<Arc<Broker>, TableError> {
-        let broker = self.broker.load_full().ok_or(TableError::NotActive)?;
-        if self.is_stale.load(Ordering::Acquire) {
-            self.refresh(&broker)?;
+    pub fn devices(&self) -> Result<Arc<Devices>, TableError> {
+        let devices = self.devices.load_full().ok_or(TableError::NotActive)?;
+        if self.noted.load(Ordering::Acquire) != self.followed.load(Ordering::Acquire) {
+            self.refresh(&devices)?;
         }
-        Ok(broker)
+        Ok(devices)
     }
 
     /// All enabled devices, by path with its final slash.
     ///
     /// # Errors
-    /// As [`Self::broker`].
+    /// As [`Self::devices`].
     pub fn enabled(&self) -> Result<Arc<BTreeMap<String, Enabled>>, TableError> {
-        self.broker()?;
-        Ok(self.enabled.load_full())
+        Ok(self.devices()?.enabled.load_full())
     }
 
     /// Opens all devices when this node becomes active.
@@ -110,23 +120,21 @@ impl AuditTable {
     /// # Errors
     /// While sealed, or if rows cannot be read.
     pub fn fill(&self) -> Result<(), TableError> {
-        let broker = Arc::new(Broker::new());
-        self.refresh(&broker)?;
-        self.broker.store(Some(broker));
+        let devices = Arc::new(Devices::default());
+        self.refresh(&devices)?;
+        self.devices.store(Some(devices));
         Ok(())
     }
 
     /// Closes all devices when this node is active no longer.
     pub fn empty(&self) {
-        self.broker.store(None);
-        let _replacing = self.replacing.lock().expect("no holder of this lock panics");
-        self.enabled.store(Arc::default());
+        self.devices.store(None);
     }
 
     /// Opens all files anew, after they were moved away.
     pub async fn reopen(&self) {
-        if let Some(broker) = self.broker.load_full() {
-            broker.reopen().await;
+        if let Some(devices) = self.devices.load_full() {
+            devices.broker.reopen().await;
         }
     }
 
@@ -143,11 +151,13 @@ impl AuditTable {
         Ok(Device { hasher: Hasher::new(&salt, options), writer: (kind.open)(&row.options)? })
     }
 
-    fn refresh(&self, broker: &Broker) -> Result<(), TableError> {
+    fn refresh(&self, devices: &Devices) -> Result<(), TableError> {
         let _replacing = self.replacing.lock().expect("no holder of this lock panics");
-        self.is_stale.store(false, Ordering::Release);
-        let rows = self.read_rows().inspect_err(|_| self.note_all())?;
-        let old = self.enabled.load_full();
+        // Read before the rows are: what changes later keeps the two apart.
+        let noted = self.noted.load(Ordering::Acquire);
+        let rows = self.read_rows()?;
+        let Devices { broker, enabled: open } = devices;
+        let old = open.load_full();
         for path in old.keys().filter(|path| !rows.contains_key(*path)) {
             tracing::info!(path, "audit device closed");
             broker.remove(path);
@@ -159,7 +169,8 @@ impl AuditTable {
             });
             broker.add(path, device);
         }
-        self.enabled.store(Arc::new(rows));
+        open.store(Arc::new(rows));
+        self.followed.store(noted, Ordering::Release);
         Ok(())
     }
 

@@ -65,7 +65,7 @@ use lease::{LeaseEngine, Leases};
 use lifecycle::{ActivePart, Lifecycle};
 use node_identity::NodeIdentity;
 use policy::{CapabilitiesEngine, Policies, PolicyEngine};
-use seal::{FirstRows, Seal, SealParts};
+use seal::{AutoRotate, FirstRows, Seal, SealParts};
 use token::{TokenEngine, TokenSpec, Tokens};
 use wrapping::{Wrapping, WrappingEngine};
 
@@ -238,6 +238,7 @@ impl Core {
             }),
             Arc::new(active::AuditPart(self.audit.clone())),
             Arc::new(self.leases.expirer()),
+            AutoRotate::new(self.context.clone()),
         ]
     }
 

@@ -60,6 +60,8 @@ impl Observer for Core {
             self.audit.note(&borrowed);
         }
         if applied.role.is_some() {
+            // A secondary that has been filled may write mounts of its own now.
+            self.mounts.note_all();
             self.lifecycle.look_again();
         }
         self.applied.send_replace(applied.positions.performance.wal);

@@ -266,7 +266,7 @@ pub struct Call<'a> {
     pub route: &'static Route,
     /// What the route's placeholders matched.
     pub captures: Captures<'a>,
-    /// Who is calling; empty for `Access::Anyone`.
+    /// Who is calling; empty on routes that are open to anyone, but for the core's own.
     pub caller: &'a Caller,
     /// The mount that is called.
     pub mount: &'a Mount,

@@ -113,6 +113,9 @@ impl Mounts {
     /// # Errors
     /// While sealed, or if rows cannot be read: then nothing can be routed safely.
     pub fn fresh_table(&self) -> Result<Arc<Router>, TableError> {
+        if !self.is_filled.load(Ordering::Acquire) {
+            return Err(TableError::NotActive);
+        }
         if self.is_stale.load(Ordering::Acquire) {
             self.refresh()?;
         }
@@ -142,8 +145,10 @@ impl Mounts {
 
     /// Everything may have changed.
     pub fn note_all(&self) {
-        self.pending().all = true;
+        let mut pending = self.pending();
+        pending.all = true;
         self.is_stale.store(true, Ordering::Release);
+        drop(pending);
         self.wake.notify_one();
     }
 
@@ -196,9 +201,11 @@ impl Mounts {
         let _replacing = self.replacing.lock().expect("no holder of this lock panics");
         let (all, changed) = {
             let mut pending = self.pending();
-            self.is_stale.store(false, Ordering::Release);
             (std::mem::take(&mut pending.all), std::mem::take(&mut pending.keys))
         };
+        if !all && changed.is_empty() {
+            return Ok(());
+        }
         let old = self.table.load_full();
         let mut txn = self.context.begin()?;
         let replaced = if all { self.read_all(&mut txn) } else { self.read_changed(&mut txn, &old, &changed) };
@@ -208,7 +215,6 @@ impl Mounts {
                 let mut pending = self.pending();
                 pending.all |= all;
                 pending.keys.extend(changed);
-                self.is_stale.store(true, Ordering::Release);
                 return Err(error.into());
             }
         };
@@ -217,8 +223,11 @@ impl Mounts {
             tracing::info!(path = gone.mount.path, uuid = %gone.mount.id, "a mount went away");
             pending.removed.insert(gone.mount.id.clone(), Some(gone.mount.path.clone()));
         }
-        drop(pending);
+        // The new table first, then the mark: whoever finds no mark finds the new table. What changed meanwhile keeps the mark.
         self.table.store(Arc::new(table));
+        if !pending.all && pending.keys.is_empty() {
+            self.is_stale.store(false, Ordering::Release);
+        }
         Ok(())
     }
 
@@ -304,8 +313,8 @@ impl Mounts {
         Some(Mounted { class, mount, row, opened })
     }
 
-    /// Writes the mounts that every cluster has, where they are missing and this cluster may.
-    async fn write_defaults(&self) -> Result<(), WriteError> {
+    /// Writes the mounts that every cluster has, where they are missing and this cluster may: a secondary only once it is filled.
+    pub(super) async fn write_defaults(&self) -> Result<(), WriteError> {
         self.context.write(|txn| self.put_defaults(txn)).await
     }
 

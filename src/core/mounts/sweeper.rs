@@ -17,6 +17,9 @@ use crate::types::{MountId, Prefix, Scope};
 /// Rows deleted in one entry: small enough that requests do not wait for it.
 const PAGE_ROWS: usize = 256;
 
+/// Written last of the mounts that every cluster has: a secondary has it only once it is filled.
+const CUBBYHOLE_PATH: &str = "cubbyhole/";
+
 /// How long to wait after a failure, and between looks when nothing happens.
 const PAUSE: Duration = Duration::from_secs(30);
 
@@ -41,6 +44,10 @@ impl Sweeper {
         loop {
             // A removal that came from the primary takes effect here without waiting for the next request.
             let swept = match self.mounts.fresh_table() {
+                Ok(table) if table.at(CUBBYHOLE_PATH).is_none() => match self.mounts.write_defaults().await {
+                    Ok(()) => self.sweep_all().await,
+                    Err(error) => Err(error),
+                },
                 Ok(_) => self.sweep_all().await,
                 Err(error) => {
                     tracing::warn!(%error, "the mount table could not be brought up to date");

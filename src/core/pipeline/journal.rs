@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use crate::audit::{Answer, Broker, Event, Login, Phase, Place, Wrapped};
+use crate::audit::{Answer, Event, Login, Phase, Place, Wrapped};
+use crate::core::audit_table::Devices;
 use crate::core::mounts::{Mounted, TableError};
 use crate::core::{Core, Refused, Response};
 use crate::engine::{Caller, EngineError, MountClass, Operation};
@@ -18,7 +19,7 @@ use super::{Asked, Origin};
 pub(super) struct Journal<'r> {
     core: &'r Core,
     asked: Asked<'r>,
-    broker: Arc<Broker>,
+    devices: Arc<Devices>,
     mounted: Option<Arc<Mounted>>,
     caller: Caller,
     operation: Operation,
@@ -28,9 +29,9 @@ pub(super) struct Journal<'r> {
 
 impl<'r> Journal<'r> {
     pub(super) fn open(core: &'r Core, asked: Asked<'r>) -> Result<Self, Refused> {
-        let broker = core.audit.broker().map_err(refused)?;
+        let devices = core.audit.devices().map_err(refused)?;
         let operation = asked.request.operation;
-        Ok(Self { core, asked, broker, mounted: None, caller: Caller::default(), operation, uses_token: false, is_logged: false })
+        Ok(Self { core, asked, devices, mounted: None, caller: Caller::default(), operation, uses_token: false, is_logged: false })
     }
 
     pub(super) fn place(&mut self, routed: &Routed<'_>) {
@@ -60,7 +61,7 @@ impl<'r> Journal<'r> {
     /// Logs the answer. The write stands if this fails, but the client does not see its answer.
     pub(super) async fn answer(&mut self, response: &Response) -> Result<(), Refused> {
         // The request may have changed which devices there are.
-        self.broker = self.core.audit.broker().unwrap_or_else(|_| self.broker.clone());
+        self.devices = self.core.audit.devices().unwrap_or_else(|_| self.devices.clone());
         let empty = Vec::new();
         let text = |fields: &serde_json::Map<String, serde_json::Value>, name: &str| {
             fields.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
@@ -132,7 +133,7 @@ impl<'r> Journal<'r> {
                 Origin::Secondary { id, .. } => Some(id),
             },
         };
-        self.broker.log(&event).await.map_err(|_| ())
+        self.devices.broker.log(&event).await.map_err(|_| ())
     }
 }
 

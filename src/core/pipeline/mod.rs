@@ -19,7 +19,7 @@ mod tests;
 
 use std::time::Duration;
 
-use super::{Core, Refused, Response, Standing, WriteError};
+use super::{CommitError, Core, Refused, Response, Standing, WriteError};
 use crate::engine::{Operation, Request, Writes};
 use crate::types::limits::CONFLICT_RETRIES_MAX;
 use crate::types::{Scope, Timestamp};
@@ -73,7 +73,9 @@ impl Core {
                     return Ok(response);
                 }
                 Err(refused) => {
-                    self.spend_use(asked, &journal).await;
+                    if takes_use(&refused) {
+                        self.spend_use(asked, &journal).await;
+                    }
                     return Err(journal.refuse(refused).await);
                 }
             }
@@ -120,4 +122,12 @@ impl Core {
             tokio::time::sleep(Duration::from_micros(longest * 250 * u64::from(byte[0]) / 255)).await;
         }
     }
+}
+
+/// Whether a refused request still has to take its token's use: not where it may have been committed, or was before it was sent on.
+fn takes_use(refused: &Refused) -> bool {
+    !matches!(
+        refused,
+        Refused::Write(WriteError::Commit(CommitError::Unknown)) | Refused::Upstream { .. } | Refused::UpstreamUnreachable { .. }
+    )
 }

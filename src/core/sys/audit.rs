@@ -78,8 +78,8 @@ impl AuditDevices {
         if input.is_empty() {
             return Err(EngineError::invalid("the \"input\" parameter is empty"));
         }
-        let broker = self.table.broker().map_err(|error| EngineError::Internal(error.to_string()))?;
-        let hash = broker.hash(&format!("{path}/"), &input);
+        let devices = self.table.devices().map_err(|error| EngineError::Internal(error.to_string()))?;
+        let hash = devices.broker.hash(&format!("{path}/"), &input);
         let hash = hash.ok_or_else(|| EngineError::invalid(format!("unknown audit backend \"{path}/\"")))?;
         Ok(Reply::json(json!({ "hash": hash })))
     }
