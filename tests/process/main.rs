@@ -1,0 +1,7 @@
+//! The product by real processes: what survives kill -9, what never reaches a disk, what crosses between clusters.
+
+mod cluster;
+mod durability;
+mod node;
+mod replication;
+mod secrecy;
