@@ -104,7 +104,7 @@ fn a_write_costs_one_entry_and_at_most_two_fsyncs() {
     let applied = |node: &super::node::Node| -> u64 {
         node.get("sys/leader", "").and_then(|(_, answer)| answer["raft_applied_index"].as_u64()).expect("an applied index")
     };
-    let fsyncs = |node: &super::node::Node| node.metric("vault_raft_log_fsyncs").expect("the counter of fsyncs");
+    let fsyncs = |node: &super::node::Node| node.metric("vault_raft_log_syncs").expect("the counter of fsyncs");
     let (entries_before, fsyncs_before) = (applied(node), fsyncs(node));
     for n in 0..50 {
         node.must(&format!("secret/data/k{n}"), root, &json!({"data": {"n": n}}));
