@@ -50,7 +50,7 @@ case ${1:-} in
 esac
 
 title "Building (the first build compiles RocksDB: about twelve minutes on two cores)"
-cargo build
+[ -n "${COFFER_NO_BUILD:-}" ] || cargo build
 [ -x "$coffer" ] || die "no binary at $coffer"
 
 if [ -n "$(running_pids)" ]; then echo "demo: an earlier demo is still running; stopping it"; stop_all; fi
