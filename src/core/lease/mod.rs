@@ -31,7 +31,7 @@ pub use register::{NewLease, Registered};
 pub use revoke::OnFailure;
 
 use super::token::{Limits, Tokens};
-use super::{Context, keys};
+use super::Context;
 use crate::barrier::Txn;
 use crate::engine::EngineError;
 use crate::types::Key;
@@ -78,10 +78,10 @@ impl Leases {
         Expirer::new(self.clone())
     }
 
-    /// These keys were written: wakes the sweep if something became due.
+    /// These keys were written: wakes the sweep if something is due before it would look again by itself.
     pub fn forget(&self, changed: &[Key]) {
-        let dues = keys::dues();
-        if changed.iter().any(|key| dues.contains(key)) {
+        let soon = self.ctx.now().0.saturating_add(1000);
+        if changed.iter().any(|key| sweep::Due::parse(&key.path).is_some_and(|due| due.at_ms <= soon)) {
             self.due.notify_one();
         }
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{NewLease, Registered};
 use crate::core::lockout;
-use crate::core::token::world::World;
+use crate::core::token::testing::World;
 use crate::engine::LeaseSpec;
 use crate::engine::Operation::{List, Read, Update};
 use crate::types::{Secret, Ttl};

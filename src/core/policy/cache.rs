@@ -61,17 +61,21 @@ impl Policies {
     /// # Errors
     /// If storage cannot be read, or this node is sealed.
     pub fn acl_for(&self, names: &[String]) -> Result<Arc<Acl>, EngineError> {
-        let names = sanitize(names.to_vec());
         if names.iter().any(|name| name == ROOT) {
             return Ok(self.root.clone());
         }
         let generation = {
             let kept = self.kept.lock().expect(UNPOISONED);
-            if let Some(acl) = kept.acls.get(&names) {
+            // Kept under sanitized names only, which is how tokens hold them.
+            if let Some(acl) = kept.acls.get(names) {
                 return Ok(acl.clone());
             }
             kept.generation
         };
+        let names = sanitize(names.to_vec());
+        if names.iter().any(|name| name == ROOT) {
+            return Ok(self.root.clone());
+        }
         let mut policies: Vec<(String, Arc<Policy>)> = Vec::with_capacity(names.len());
         for name in &names {
             if let Some(policy) = self.policy(name)? {

@@ -28,7 +28,7 @@ mod spec;
 mod tests;
 pub(in crate::core) mod ttl;
 #[cfg(test)]
-pub(in crate::core) mod world;
+pub(in crate::core) mod testing;
 
 use std::sync::Arc;
 
@@ -57,18 +57,22 @@ impl Tokens {
         Self { ctx, salts: Salts::default() }
     }
 
-    /// Makes what tokens are hashed and encrypted with, if it is not there yet: for the active node, when it starts.
+    /// Makes what tokens are hashed, encrypted and signed with, as far as it is not there yet and this cluster may write it: for the
+    /// active node, when it starts.
     ///
     /// # Errors
     /// See [`WriteError`].
     pub async fn ensure(&self) -> Result<(), WriteError> {
         self.ctx
             .write(|txn| {
-                if !txn.reader().role().may_write(Scope::Local) {
-                    return Ok(());
+                let role = txn.reader().role();
+                if role.may_write(Scope::Local) {
+                    self.salt(txn)?;
+                    self.batch_key(txn)?;
                 }
-                self.salt(txn)?;
-                self.batch_key(txn)?;
+                if role.may_write(Scope::Shared) {
+                    super::wrapping::ensure_key(txn)?;
+                }
                 Ok(())
             })
             .await

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::world::World;
+use super::testing::World;
 use crate::engine::Operation::{Delete, List, Read, Update};
 use crate::engine::{Body, EngineError, Grant, TokenKind};
 use crate::types::{Secret, Ttl};

@@ -26,7 +26,7 @@ fn key(txn: &mut Txn) -> Result<Option<EcdsaKeyPair>, EngineError> {
 }
 
 /// The key; made in `txn` if there is none yet.
-fn key_or_new(txn: &mut Txn) -> Result<EcdsaKeyPair, EngineError> {
+pub(super) fn key_or_new(txn: &mut Txn) -> Result<EcdsaKeyPair, EngineError> {
     if let Some(pair) = key(txn)? {
         return Ok(pair);
     }

@@ -24,6 +24,14 @@ use crate::barrier::Txn;
 use crate::engine::{EngineError, WrapInfo};
 use crate::types::{Secret, Timestamp, Ttl};
 
+/// Makes the key that signs JWTs, if it is not there yet.
+///
+/// # Errors
+/// If storage cannot be read or no key could be made.
+pub(in crate::core) fn ensure_key(txn: &mut Txn) -> Result<(), EngineError> {
+    jwt::key_or_new(txn).map(|_| ())
+}
+
 /// The policy that all wrapping tokens have, and no other token.
 const POLICY: &str = "response-wrapping";
 
