@@ -26,7 +26,16 @@ const BUSY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Adds a peer, or updates its addresses. Returns when the group has accepted it as a learner.
 pub async fn add(raft: &Core, id: NodeId, seat: Seat) -> Result<(), MembershipError> {
-    let known = raft.metrics().borrow_watched().membership_config.membership().get_node(&id.0).cloned();
+    let (known, is_learner) = {
+        let metrics = raft.metrics();
+        let now = metrics.borrow_watched();
+        let membership = now.membership_config.membership();
+        (membership.get_node(&id.0).cloned(), membership.learner_ids().any(|learner| learner == id.0))
+    };
+    if is_learner {
+        // It may come back with an empty folder. That is harmless in one that counts in no majority; a voter must be removed first.
+        let _ = raft.trigger().allow_next_revert(&id.0, true).await;
+    }
     let change = match known {
         Some(known) if known == seat => return must_lead(raft),
         Some(_) => ChangeMembers::SetNodes([(id.0, seat)].into()),

@@ -15,14 +15,14 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest, TransferLeaderResponse,
     VoteRequest, VoteResponse,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 use super::metrics;
 use super::snapshot::Files;
 use super::transport::{Call, Transport, TransportError};
 use super::types::{Seat, Snapshot, Types, Vote};
-use super::wire::{SnapshotHead, decode, decode_appended, encode, encode_append};
+use super::wire::{REMOVED, SnapshotHead, decode, decode_appended, encode, encode_append};
 use crate::types::NodeId;
 
 /// Append messages under way to one peer: enough to fill a long line, few enough to bound memory.
@@ -33,6 +33,8 @@ const WINDOW: usize = 64;
 pub struct Network {
     pub transport: Arc<dyn Transport>,
     pub me: u64,
+    /// Set when a peer says that this node was removed from the group.
+    pub told_removed: Arc<watch::Sender<bool>>,
     /// A stream that answers nothing for so long, while something is unanswered, is given up.
     pub stall: Duration,
 }
@@ -82,6 +84,17 @@ impl PeerNetwork {
             Ok(answer) => answer.map_err(|error| self.failed(action, ttl, &error)),
             Err(_) => Err(RPCError::Timeout(self.timed_out(action, ttl))),
         }
+    }
+}
+
+impl PeerNetwork {
+    async fn ask_for_vote(&self, call: Call, rpc: &VoteRequest<Types>, option: &RPCOption) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        let answer = self.call(RPCTypes::Vote, call, encode(rpc), option).await?;
+        if answer == REMOVED {
+            self.network.told_removed.send_replace(true);
+            return Err(malformed("this node was removed from the group"));
+        }
+        decode(&answer).map_err(malformed)
     }
 }
 
@@ -160,13 +173,11 @@ impl RaftNetworkV2<Types> for PeerNetwork {
     }
 
     async fn vote(&mut self, rpc: VoteRequest<Types>, option: RPCOption) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        let answer = self.call(RPCTypes::Vote, Call::Vote, encode(&rpc), &option).await?;
-        decode(&answer).map_err(malformed)
+        self.ask_for_vote(Call::Vote, &rpc, &option).await
     }
 
     async fn pre_vote(&mut self, rpc: VoteRequest<Types>, option: RPCOption) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        let answer = self.call(RPCTypes::Vote, Call::PreVote, encode(&rpc), &option).await?;
-        decode(&answer).map_err(malformed)
+        self.ask_for_vote(Call::PreVote, &rpc, &option).await
     }
 
     async fn full_snapshot(

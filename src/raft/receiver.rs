@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest};
 use tokio::sync::{Mutex as AsyncMutex, OwnedRwLockReadGuard, RwLock};
 use tokio::time::Instant;
@@ -21,7 +22,7 @@ use super::log::LogControl;
 use super::snapshot::{Files, Shelf};
 use super::transport::{Call, Receiver};
 use super::types::{Snapshot, Types};
-use super::wire::{SnapshotHead, decode, decode_append, encode, encode_appended};
+use super::wire::{REMOVED, SnapshotHead, decode, decode_append, encode, encode_appended};
 
 /// Answers the other nodes.
 pub struct Gated {
@@ -49,6 +50,16 @@ impl Drop for Release {
 }
 
 impl Gated {
+    /// Whether a candidate was removed by a committed entry that its log does not reach: nobody sends it entries any more, so
+    /// it cannot know.
+    fn was_removed(&self, request: &VoteRequest<Types>) -> bool {
+        let metrics = self.raft.metrics();
+        let now = metrics.borrow_watched();
+        let members = &now.committed_membership_config;
+        let is_member = members.membership().get_node(&request.vote.leader_id.node_id).is_some();
+        !is_member && members.log_id().is_some_and(|changed| Some(changed) > request.last_log_id)
+    }
+
     fn may_vote(&self, request: &VoteRequest<Types>) -> Result<(), String> {
         if request.leadership_transfer || Instant::now() >= self.votes_from {
             return Ok(());
@@ -63,11 +74,17 @@ impl Receiver for Gated {
         match call {
             Call::Vote => {
                 let request = decode(&message)?;
+                if self.was_removed(&request) {
+                    return Ok(Bytes::from_static(REMOVED));
+                }
                 self.may_vote(&request)?;
                 Ok(encode(&self.raft.vote(request).await.map_err(|error| error.to_string())?))
             }
             Call::PreVote => {
                 let request = decode(&message)?;
+                if self.was_removed(&request) {
+                    return Ok(Bytes::from_static(REMOVED));
+                }
                 self.may_vote(&request)?;
                 Ok(encode(&self.raft.pre_vote(request).await.map_err(|error| error.to_string())?))
             }

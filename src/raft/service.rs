@@ -111,7 +111,8 @@ pub async fn start(
     let (log_control, shelf) = (log.control(), Arc::new(shelf));
     let state_machine = StateMachine::open(store.clone(), observer, shelf.clone()).map_err(io("read the state"))?;
     let me = options.node_id.0;
-    let network = Network { transport, me, stall: options.election_timeout.1 };
+    let told_removed = Arc::new(tokio::sync::watch::Sender::new(false));
+    let network = Network { transport, me, told_removed: told_removed.clone(), stall: options.election_timeout.1 };
 
     // A leader reads under a lease that its followers' answers gave it. One of them that restarts has forgotten when it answered,
     // so it waits out the longest lease before it votes or stands. Whoever voted for itself last has promised nothing.
@@ -137,7 +138,7 @@ pub async fn start(
             raft.runtime_config().elect(true);
         })
     };
-    let (status, watching) = watcher::spawn(raft.clone(), options.node_id, options.folder.clone(), closing.clone());
+    let (status, watching) = watcher::spawn(raft.clone(), options.node_id, options.folder.clone(), told_removed.subscribe(), closing.clone());
     let compaction = Compaction { raft: raft.clone(), store: store.clone(), log: log_control.clone(), options };
     let tasks = vec![elections, watching, tokio::spawn(compaction.run())];
     Ok(Raft::new(raft, log_control, store, Arc::new(receiver), status, closing, tasks))

@@ -234,10 +234,14 @@ impl Group {
 }
 
 pub async fn wait_until(node: &Node, is_so: impl FnMut(&super::RaftStatus) -> bool) {
-    let mut status = node.raft().status();
+    wait_for(node.raft(), is_so).await;
+}
+
+pub async fn wait_for(raft: &Raft, is_so: impl FnMut(&super::RaftStatus) -> bool) {
+    let mut status = raft.status();
     let waited = tokio::time::timeout(Duration::from_secs(20), status.wait_for(is_so)).await;
     if waited.is_err() {
-        panic!("waited in vain; status is {:?}", *node.raft().status().borrow());
+        panic!("waited in vain; status is {:?}", *raft.status().borrow());
     }
 }
 

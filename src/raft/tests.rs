@@ -1,12 +1,24 @@
 //! What a group promises, tried on three nodes in one process.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::testing::{Group, Place, member, options, put, wait_until, write};
+use bytes::Bytes;
+use futures::StreamExt;
+use openraft::EntryPayload;
+use openraft::raft::AppendEntriesRequest;
+use openraft::vote::RaftLeaderId;
+
+use super::entry::put_log_id;
+use super::testing::{Group, Place, member, options, put, wait_for, wait_until, write};
+use super::types::{Entry, LogId, Membership, Seat, SnapshotMeta, Vote};
+use super::wire::{SnapshotHead, decode_appended, encode, encode_append};
 use super::{CommitError, Consensus, MembershipError, StartError};
-use crate::types::NodeId;
+use crate::machine::{Applied, PageId, PageSum, Positions, Role, Stored};
+use crate::storage::{MemStore, Meta, Physical, Reader, RecordsKept, StorageError};
+use crate::types::{Key, NodeId, Position, Scope, WalIndex};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_commit_on_all_nodes_and_only_the_leader_takes_them() {
@@ -127,6 +139,8 @@ async fn members_are_removed_and_updated() {
     wait_until(&group.nodes[leader], |status| status.peers.iter().any(|peer| peer.member == moved && peer.is_voter)).await;
     raft.remove_peer(other).await.unwrap();
     wait_until(&group.nodes[leader], |status| status.peers.len() == 2).await;
+    // Nobody sends it entries any more: it learns of it when it asks for votes.
+    wait_until(&group.nodes[(leader + 1) % 3], |status| status.is_removed).await;
     write(&group.nodes[leader], "a").await;
     // A leader can remove itself: another leads then.
     let own = group.nodes[leader].id;
@@ -202,4 +216,122 @@ async fn a_node_far_behind_catches_up_from_a_snapshot() {
     group.start(away).await;
     write(&group.nodes[leader], "c").await;
     group.check_same().await;
+}
+
+/// A state whose snapshots are one small file and take their time to be installed.
+struct SlowState(MemStore);
+
+impl Physical for SlowState {
+    fn reader(&self) -> Arc<dyn Reader> {
+        self.0.reader()
+    }
+    fn get(&self, key: &Key) -> Result<Option<Stored>, StorageError> {
+        Physical::get(&self.0, key)
+    }
+    fn role(&self) -> Role {
+        Physical::role(&self.0)
+    }
+    fn positions(&self) -> Positions {
+        Physical::positions(&self.0)
+    }
+    fn page(&self, scope: Scope, page: PageId) -> PageSum {
+        self.0.page(scope, page)
+    }
+    fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
+        self.0.meta(name)
+    }
+    fn commit(&self, applied: &[Applied], meta: &Meta) -> Result<(), StorageError> {
+        self.0.commit(applied, meta)
+    }
+    fn flush(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+    fn records(&self, after: WalIndex, bytes_max: usize) -> Result<Option<Vec<Bytes>>, StorageError> {
+        self.0.records(after, bytes_max)
+    }
+    fn position_at(&self, wal: WalIndex) -> Result<Option<Position>, StorageError> {
+        self.0.position_at(wal)
+    }
+    fn records_kept(&self) -> RecordsKept {
+        self.0.records_kept()
+    }
+    fn trim_records(&self, upto: WalIndex) -> Result<(), StorageError> {
+        self.0.trim_records(upto)
+    }
+    fn checkpoint(&self, into: &Path) -> Result<(), StorageError> {
+        std::fs::create_dir(into).unwrap();
+        std::fs::write(into.join("applied"), self.0.meta("raft.applied")?.unwrap()).unwrap();
+        Ok(())
+    }
+    fn install(&self, from: &Path) -> Result<(), StorageError> {
+        std::thread::sleep(Duration::from_millis(150));
+        let applied = std::fs::read(from.join("applied")).unwrap();
+        self.0.commit(&[], &vec![("raft.applied", applied)])
+    }
+}
+
+fn id(term: u64, index: u64) -> LogId {
+    LogId::new(RaftLeaderId::new(term, term), index)
+}
+
+/// The traffic that makes an ungated openraft panic for good: a second snapshot and repeated appends of a new leader while the first
+/// snapshot is still being installed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_snapshot_while_one_is_installed_does_no_harm() {
+    let folder = tempfile::tempdir().unwrap();
+    let transport = Arc::new(super::testing::MemTransport::new(NodeId(3), Arc::default()));
+    let store = Arc::new(SlowState(MemStore::new()));
+    let node = super::start(options(NodeId(3), folder.path()), store, transport, Arc::new(super::NoObserver)).await.unwrap();
+    let receiver = node.receiver();
+    let seats = (1..=3).map(|id| (id, Seat { member: member(NodeId(id)), wants_vote: true }));
+    let members = openraft::Membership::new(vec![(1..=3).collect::<BTreeSet<u64>>()], seats.collect::<BTreeMap<u64, Seat>>()).unwrap();
+
+    let blank = |index| Entry { log_id: id(1, index), payload: EntryPayload::Blank };
+    let append = |term: u64, after: Option<u64>, entries: Vec<Entry>, commit: Option<u64>| {
+        let receiver = receiver.clone();
+        let request = AppendEntriesRequest {
+            vote: Vote::new_committed(term, term),
+            prev_log_id: after.map(|index| id(1, index)),
+            entries,
+            leader_commit: commit.map(|index| id(1, index)),
+        };
+        async move {
+            let messages = futures::stream::iter([encode_append(&request)]).boxed();
+            let answer = receiver.append(messages).await.unwrap().next().await.unwrap().unwrap();
+            decode_appended(answer).unwrap()
+        }
+    };
+    let install = |term: u64, index: u64| {
+        let receiver = receiver.clone();
+        let meta = SnapshotMeta { last_log_id: Some(id(1, index)), last_membership: Membership::new(Some(id(1, 0)), members.clone()) };
+        let head = encode(&SnapshotHead { vote: Vote::new_committed(term, term), meta });
+        async move {
+            let staged = receiver.stage().await?;
+            let mut applied = Vec::new();
+            put_log_id(&mut applied, &id(1, index));
+            std::fs::write(staged.join("applied"), applied).unwrap();
+            receiver.install(head, staged).await
+        }
+    };
+
+    let first = vec![Entry { log_id: id(1, 0), payload: EntryPayload::Membership(members.clone()) }, blank(1), blank(2)];
+    append(1, None, first, Some(2)).await.unwrap();
+    let installing = tokio::spawn(install(1, 20));
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    let mut under_way = vec![tokio::spawn(append(1, Some(20), (21..30).map(blank).collect(), Some(20)))];
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    under_way.push(tokio::spawn(append(2, Some(20), (21..25).map(blank).collect(), Some(24))));
+    under_way.push(tokio::spawn(append(2, Some(20), (21..30).map(blank).collect(), Some(29))));
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let second = install(2, 25).await;
+    assert_eq!(second, Err("a snapshot is being installed".to_owned()));
+    installing.await.unwrap().unwrap();
+    for sent in under_way {
+        // An append of the old leader may be refused by now; the node lives.
+        let _ = sent.await.unwrap();
+    }
+    // A snapshot of entries that are here is not installed: they are committed instead.
+    install(2, 29).await.unwrap();
+    append(2, Some(29), vec![blank(30)], Some(30)).await.unwrap();
+    wait_for(&node, |status| status.applied.0 == 30).await;
 }

@@ -25,14 +25,15 @@ pub fn spawn(
     raft: openraft::Raft<Types, StateMachine>,
     me: NodeId,
     folder: PathBuf,
+    told_removed: watch::Receiver<bool>,
     closing: Arc<AtomicBool>,
 ) -> (watch::Receiver<RaftStatus>, JoinHandle<()>) {
     // Once a member, a node that is in the membership no longer was removed; before, it is on its way in.
     let marker = folder.join("member");
     let was_member = marker.exists();
-    let first = status_of(&raft.metrics().borrow_watched(), me, was_member);
+    let first = status_of(&raft.metrics().borrow_watched(), me, was_member, false);
     let (publish, status) = watch::channel(first);
-    let task = tokio::spawn(watch_metrics(raft, me, marker, was_member, closing, publish));
+    let task = tokio::spawn(watch_metrics(raft, me, marker, was_member, told_removed, closing, publish));
     (status, task)
 }
 
@@ -41,12 +42,14 @@ async fn watch_metrics(
     me: NodeId,
     marker: PathBuf,
     mut was_member: bool,
+    mut told_removed: watch::Receiver<bool>,
     closing: Arc<AtomicBool>,
     publish: watch::Sender<RaftStatus>,
 ) {
     let mut changes = raft.metrics();
     let mut promoting: Option<JoinHandle<()>> = None;
     let mut part = ServerState::Learner;
+    let mut told_at = None;
     loop {
         let now = changes.borrow_watched().clone();
         if let Err(fatal) = &now.running_state
@@ -54,7 +57,12 @@ async fn watch_metrics(
         {
             stop_process("run raft", fatal);
         }
-        let status = status_of(&now, me, was_member);
+        if *told_removed.borrow_and_update() {
+            told_at.get_or_insert_with(|| *now.membership_config.log_id());
+        }
+        // If the members change here after that, it has been taken in again.
+        let is_told = told_at.is_some_and(|told_at| told_at == *now.membership_config.log_id());
+        let status = status_of(&now, me, was_member, is_told);
         if !was_member && status.peers.iter().any(|peer| peer.id == me) {
             was_member = true;
             if let Err(error) = std::fs::write(&marker, b"") {
@@ -82,7 +90,12 @@ async fn watch_metrics(
             *published = status;
             is_new
         });
-        if changes.changed().await.is_err() {
+        let has_ended = tokio::select! {
+            changed = changes.changed() => changed.is_err(),
+            // The network that tells lives as long as the core.
+            Ok(()) = told_removed.changed() => false,
+        };
+        if has_ended {
             if closing.load(Ordering::Acquire) {
                 return;
             }
@@ -91,7 +104,7 @@ async fn watch_metrics(
     }
 }
 
-fn status_of(metrics: &RaftMetrics<Types>, me: NodeId, was_member: bool) -> RaftStatus {
+fn status_of(metrics: &RaftMetrics<Types>, me: NodeId, was_member: bool, told_removed: bool) -> RaftStatus {
     // What is committed: a change that is only under way may never happen. While voters change, only those of both sets count.
     let membership = metrics.committed_membership_config.membership();
     let votes = |id: &u64| membership.get_joint_config().iter().all(|voters| voters.contains(id));
@@ -100,7 +113,7 @@ fn status_of(metrics: &RaftMetrics<Types>, me: NodeId, was_member: bool) -> Raft
         .map(|(id, seat)| Peer { id: NodeId(*id), member: seat.member.clone(), is_voter: votes(id) })
         .collect();
     peers.sort_by(|a, b| a.member.name.cmp(&b.member.name).then(a.id.cmp(&b.id)));
-    let is_member = membership.get_node(&me.0).is_some() || metrics.membership_config.membership().get_node(&me.0).is_some();
+    let is_member = metrics.membership_config.membership().get_node(&me.0).is_some() && !told_removed;
     RaftStatus {
         id: me,
         leader: metrics.current_leader.map(NodeId),

@@ -21,6 +21,9 @@ pub struct SnapshotHead {
     pub meta: SnapshotMeta,
 }
 
+/// The answer to a candidate that was removed from the group after its log ends, in place of a vote.
+pub const REMOVED: &[u8] = b"removed";
+
 pub fn encode<T: Serialize>(message: &T) -> Bytes {
     serde_json::to_vec(message).expect("raft messages are plain maps of numbers and texts").into()
 }

@@ -118,6 +118,11 @@ impl Joins {
 async fn add(ctx: Arc<Context>, id: NodeId, member: Member, is_voter: bool) {
     let deadline = Instant::now() + JOIN_ADD_MAX;
     loop {
+        // A voter that joins anew has lost its data, and with it what it had acknowledged: it must not count before it has caught up.
+        let was_voter = ctx.raft.status().borrow().peers.iter().any(|peer| peer.id == id && peer.is_voter);
+        if was_voter && let Err(error) = ctx.raft.remove_peer(id).await {
+            tracing::debug!(node = member.name, %error, "a voter that joins anew could not be removed yet");
+        }
         match ctx.raft.add_peer(id, member.clone(), is_voter).await {
             Ok(()) => return tracing::info!(node = member.name, "a node has joined"),
             Err(MembershipError::Busy(reason)) if Instant::now() < deadline => {
