@@ -65,6 +65,7 @@ async fn a_leader_that_is_cut_off_proves_nothing_and_commits_nothing() {
     write(&group.nodes[new], "b").await;
     assert!(group.nodes[old].raft().read_barrier().await.is_err());
     assert!(!group.nodes[old].has("b"));
+    wait_until(&group.nodes[old], |status| !status.is_leader && status.leader.is_none()).await;
     group.cut(old, false);
     wait_until(&group.nodes[old], |status| !status.is_leader && status.leader.is_some()).await;
     group.check_same().await;

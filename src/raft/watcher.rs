@@ -4,7 +4,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use openraft::Instant;
 use openraft::RaftMetrics;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{ChangeMembers, ServerState};
@@ -20,6 +22,9 @@ use crate::types::{Index, NodeId, Term};
 /// A learner that lacks no more entries than this has caught up.
 const CAUGHT_UP_ENTRIES: u64 = 500;
 
+/// A leader that no majority has answered for so many leases is none that anyone should ask.
+const LEASES_WITHOUT_QUORUM: u32 = 2;
+
 /// Starts watching.
 pub fn spawn(
     raft: openraft::Raft<Types, StateMachine>,
@@ -27,13 +32,14 @@ pub fn spawn(
     folder: PathBuf,
     told_removed: watch::Receiver<bool>,
     closing: Arc<AtomicBool>,
+    lease: Duration,
 ) -> (watch::Receiver<RaftStatus>, JoinHandle<()>) {
     // Once a member, a node that is in the membership no longer was removed; before, it is on its way in.
     let marker = folder.join("member");
     let was_member = marker.exists();
-    let first = status_of(&raft.metrics().borrow_watched(), me, was_member, false);
+    let first = status_of(&raft.metrics().borrow_watched(), me, false, was_member, false);
     let (publish, status) = watch::channel(first);
-    let task = tokio::spawn(watch_metrics(raft, me, marker, was_member, told_removed, closing, publish));
+    let task = tokio::spawn(watch_metrics(raft, me, marker, was_member, told_removed, closing, publish, lease));
     (status, task)
 }
 
@@ -45,6 +51,7 @@ async fn watch_metrics(
     mut told_removed: watch::Receiver<bool>,
     closing: Arc<AtomicBool>,
     publish: watch::Sender<RaftStatus>,
+    lease: Duration,
 ) {
     let mut changes = raft.metrics();
     let mut promoting: Option<JoinHandle<()>> = None;
@@ -62,7 +69,8 @@ async fn watch_metrics(
         }
         // If the members change here after that, it has been taken in again.
         let is_told = told_at.is_some_and(|told_at| told_at == *now.membership_config.log_id());
-        let status = status_of(&now, me, was_member, is_told);
+        let is_leader = now.state == ServerState::Leader && has_quorum(&now, lease);
+        let status = status_of(&now, me, is_leader, was_member, is_told);
         if !was_member && status.peers.iter().any(|peer| peer.id == me) {
             was_member = true;
             if let Err(error) = std::fs::write(&marker, b"") {
@@ -92,6 +100,8 @@ async fn watch_metrics(
         });
         let has_ended = tokio::select! {
             changed = changes.changed() => changed.is_err(),
+            // Time alone takes a leader's majority away.
+            () = tokio::time::sleep(lease) => false,
             // The network that tells lives as long as the core.
             Ok(()) = told_removed.changed() => false,
         };
@@ -104,7 +114,7 @@ async fn watch_metrics(
     }
 }
 
-fn status_of(metrics: &RaftMetrics<Types>, me: NodeId, was_member: bool, told_removed: bool) -> RaftStatus {
+fn status_of(metrics: &RaftMetrics<Types>, me: NodeId, is_leader: bool, was_member: bool, told_removed: bool) -> RaftStatus {
     // What is committed: a change that is only under way may never happen. While voters change, only those of both sets count.
     let membership = metrics.committed_membership_config.membership();
     let votes = |id: &u64| membership.get_joint_config().iter().all(|voters| voters.contains(id));
@@ -116,14 +126,20 @@ fn status_of(metrics: &RaftMetrics<Types>, me: NodeId, was_member: bool, told_re
     let is_member = metrics.membership_config.membership().get_node(&me.0).is_some() && !told_removed;
     RaftStatus {
         id: me,
-        leader: metrics.current_leader.map(NodeId),
-        is_leader: metrics.state == ServerState::Leader && metrics.current_leader == Some(me.0),
+        leader: metrics.current_leader.map(NodeId).filter(|leader| *leader != me || is_leader),
+        is_leader,
         term: Term(metrics.current_term),
         committed: Index(metrics.cluster_committed.map_or(0, |id| id.index)),
         applied: Index(metrics.last_applied.map_or(0, |id| id.index)),
         is_removed: was_member && !is_member && !peers.is_empty(),
         peers,
     }
+}
+
+/// Whether a majority has answered this leader lately. openraft lets a leader that is cut off go on calling itself one.
+fn has_quorum(metrics: &RaftMetrics<Types>, lease: Duration) -> bool {
+    let voters = metrics.membership_config.membership().voter_ids().count();
+    voters <= 1 || metrics.last_quorum_acked.is_none_or(|acked| acked.elapsed() < lease * LEASES_WITHOUT_QUORUM)
 }
 
 /// A learner that is meant to vote and has caught up, if this node leads and may change the membership.
