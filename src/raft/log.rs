@@ -1,102 +1,27 @@
 //! openraft's log storage over our own append-only files.
 //!
 //! Entries can be read as soon as `append` returns; they are acknowledged when `log_thread` has synced them. Votes take the same
-//! queue and are durable when `save_vote` returns. Recent entries stay in memory, older ones are read from their place.
-//! Not here: the bytes (`log_file`), the thread (`log_thread`), when to purge (`compaction`).
+//! queue and are durable when `save_vote` returns.
+//! Not here: reading (`log_state`), the bytes (`log_file`), the thread (`log_thread`), when to purge (`compaction`).
 
 use std::collections::VecDeque;
-use std::fmt::Debug;
 use std::fs::File;
 use std::io;
-use std::ops::{Bound, RangeBounds};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Instant;
 
-use futures::{Stream, stream};
+use openraft::OptionalSend;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
-use openraft::{OptionalSend, RaftLogReader};
 use tokio::sync::oneshot;
 
 use super::StartError;
 use super::entry::{entry_len, put_entry, put_log_id, put_log_id_opt, put_vote};
-use super::log_file::{MarkFile, Place, Recovered, SEGMENT_BYTES, Slot, head_frame, kind, put_frame, read_entry, recover};
+use super::log_file::{MarkFile, Place, Recovered, SEGMENT_BYTES, Slot, head_frame, kind, put_frame, recover, segment_path};
+use super::log_state::{Kept, LogReader, Shared, State};
 use super::log_thread::{Job, LogCounts, Then, Writer, create_segment, spawn};
 use super::types::{Entry, LogId, Types, Vote};
-use crate::types::limits::APPEND_BYTES_MAX;
-
-/// Entries kept in memory, in bytes: what followers that keep up still need.
-const CACHE_BYTES: usize = 32 * 1024 * 1024;
-/// Entries that are read at once when they are applied: bounds the memory of a long replay.
-const APPLY_ENTRIES: u64 = 1024;
-
-struct Kept {
-    slot: Slot,
-    /// In memory until it is durable, and some time after.
-    entry: Option<Entry>,
-}
-
-#[derive(Default)]
-struct State {
-    kept: VecDeque<Kept>,
-    vote: Option<Vote>,
-    committed: Option<LogId>,
-    purged: Option<LogId>,
-    durable: Place,
-    cached_bytes: usize,
-    /// The lowest index that may be in memory.
-    cached_from: u64,
-}
-
-impl State {
-    fn first(&self) -> u64 {
-        self.kept.front().map_or(self.purged.map_or(0, |id| id.index + 1), |kept| kept.slot.id.index)
-    }
-
-    fn last(&self) -> Option<LogId> {
-        self.kept.back().map(|kept| kept.slot.id).or(self.purged)
-    }
-
-    /// Forgets the oldest entries in memory that are durable, until the rest is small enough.
-    fn evict(&mut self) {
-        let first = self.first();
-        let durable = self.durable;
-        let mut at = self.cached_from.max(first);
-        while self.cached_bytes > CACHE_BYTES {
-            let Some(kept) = self.kept.get_mut((at - first) as usize) else { break };
-            if kept.slot.place >= durable {
-                break;
-            }
-            if let Some(entry) = kept.entry.take() {
-                self.cached_bytes -= entry_len(&entry);
-            }
-            at += 1;
-        }
-        self.cached_from = at;
-    }
-
-    fn drop_kept(&mut self, kept: Option<Kept>) {
-        if let Some(entry) = kept.and_then(|kept| kept.entry) {
-            self.cached_bytes -= entry_len(&entry);
-        }
-    }
-}
-
-struct Shared {
-    folder: PathBuf,
-    state: Mutex<State>,
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no holder of this lock panics")
-    }
-}
-
-/// Reads the log.
-#[derive(Clone)]
-pub struct LogReader(Arc<Shared>);
 
 /// Owns the log.
 pub struct LogStore {
@@ -187,7 +112,7 @@ pub fn open(folder: &Path, applied: Option<LogId>) -> Result<LogStore, StartErro
         segments.push_back((1, 0));
         create_segment(&files, 1, &head).map_err(io("begin the raft log"))?
     } else {
-        let path = super::log_file::segment_path(&files, end.segment);
+        let path = segment_path(&files, end.segment);
         File::options().read(true).append(true).open(path).map_err(io("open the raft log"))?
     };
     // What was read may only be in the page cache of a process that died: nobody has been promised it.
@@ -246,96 +171,6 @@ impl LogStore {
         self.end = Place { segment: self.end.segment + 1, at: head.len() as u64 };
         self.segments.push_back((self.end.segment, 0));
         self.send(Job::Begin { segment: self.end.segment, head })
-    }
-}
-
-impl RaftLogReader<Types> for LogReader {
-    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(&mut self, range: RB) -> io::Result<Vec<Entry>> {
-        self.read(range, usize::MAX)
-    }
-
-    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
-        self.read(start..end, APPEND_BYTES_MAX)
-    }
-
-    async fn entries_stream<RB>(&mut self, range: RB) -> impl Stream<Item = io::Result<Entry>> + OptionalSend
-    where
-        RB: RangeBounds<u64> + Clone + Debug + OptionalSend,
-    {
-        let (start, end) = bounds(&range);
-        let chunks = stream::unfold((self.clone(), start), move |(reader, at)| async move {
-            if at >= end {
-                return None;
-            }
-            let upto = end.min(at.saturating_add(APPLY_ENTRIES));
-            let read = reader.read(at..upto, APPEND_BYTES_MAX);
-            let next = match &read {
-                Ok(entries) if !entries.is_empty() => at + entries.len() as u64,
-                _ => end,
-            };
-            Some((read, (reader, next)))
-        });
-        futures::StreamExt::flat_map(chunks, |read| {
-            stream::iter(match read {
-                Ok(entries) => entries.into_iter().map(Ok).collect::<Vec<_>>(),
-                Err(error) => vec![Err(error)],
-            })
-        })
-    }
-
-    async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
-        Ok(self.0.state().vote)
-    }
-}
-
-fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
-    let start = match range.start_bound() {
-        Bound::Included(at) => *at,
-        Bound::Excluded(at) => at + 1,
-        Bound::Unbounded => 0,
-    };
-    let end = match range.end_bound() {
-        Bound::Included(at) => at + 1,
-        Bound::Excluded(at) => *at,
-        Bound::Unbounded => u64::MAX,
-    };
-    (start, end)
-}
-
-impl LogReader {
-    /// Entries of `range`, until they reach `bytes_max`; at least one if there is one.
-    fn read(&self, range: impl RangeBounds<u64>, bytes_max: usize) -> io::Result<Vec<Entry>> {
-        let (start, end) = bounds(&range);
-        let found: Vec<(Slot, Option<Entry>)> = {
-            let state = self.0.state();
-            let first = state.first();
-            let skip = usize::try_from(start.saturating_sub(first)).unwrap_or(usize::MAX);
-            let mut bytes = 0;
-            let within = state.kept.iter().skip(skip).take_while(|kept| kept.slot.id.index < end).take_while(|kept| {
-                let fits = bytes == 0 || bytes + kept.slot.len as usize <= bytes_max;
-                bytes = bytes.saturating_add(kept.slot.len as usize);
-                fits
-            });
-            within.map(|kept| (kept.slot, kept.entry.clone())).collect()
-        };
-        let mut open: Option<(u64, File)> = None;
-        let mut entries = Vec::with_capacity(found.len());
-        for (slot, entry) in found {
-            entries.push(match entry {
-                Some(entry) => entry,
-                None => {
-                    let file = match &open {
-                        Some((segment, file)) if *segment == slot.place.segment => file,
-                        _ => {
-                            let file = File::open(super::log_file::segment_path(&self.0.folder, slot.place.segment))?;
-                            &open.insert((slot.place.segment, file)).1
-                        }
-                    };
-                    read_entry(file, &slot)?
-                }
-            });
-        }
-        Ok(entries)
     }
 }
 

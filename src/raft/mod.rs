@@ -12,6 +12,7 @@ mod fatal;
 mod handle;
 mod log;
 mod log_file;
+mod log_state;
 mod log_thread;
 mod membership;
 mod metrics;

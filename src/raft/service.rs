@@ -138,7 +138,14 @@ pub async fn start(
             raft.runtime_config().elect(true);
         })
     };
-    let (status, watching) = watcher::spawn(raft.clone(), options.node_id, options.folder.clone(), told_removed.subscribe(), closing.clone(), options.election_timeout.1);
+    let (status, watching) = watcher::spawn(
+        raft.clone(),
+        options.node_id,
+        options.folder.clone(),
+        told_removed.subscribe(),
+        closing.clone(),
+        options.election_timeout.1,
+    );
     let compaction = Compaction { raft: raft.clone(), store: store.clone(), log: log_control.clone(), options };
     let tasks = vec![elections, watching, tokio::spawn(compaction.run())];
     Ok(Raft::new(raft, log_control, store, Arc::new(receiver), status, closing, tasks))

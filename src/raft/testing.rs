@@ -195,7 +195,11 @@ impl Group {
 
     pub fn cut(&self, at: usize, is_cut: bool) {
         let mut wires = self.wires.lock().unwrap();
-        if is_cut { wires.down.insert(self.nodes[at].id) } else { wires.down.remove(&self.nodes[at].id) };
+        if is_cut {
+            wires.down.insert(self.nodes[at].id)
+        } else {
+            wires.down.remove(&self.nodes[at].id)
+        };
     }
 
     /// The node that all running nodes hold for the leader, once they agree; not `but`.

@@ -118,10 +118,8 @@ fn status_of(metrics: &RaftMetrics<Types>, me: NodeId, is_leader: bool, was_memb
     // What is committed: a change that is only under way may never happen. While voters change, only those of both sets count.
     let membership = metrics.committed_membership_config.membership();
     let votes = |id: &u64| membership.get_joint_config().iter().all(|voters| voters.contains(id));
-    let mut peers: Vec<Peer> = membership
-        .nodes()
-        .map(|(id, seat)| Peer { id: NodeId(*id), member: seat.member.clone(), is_voter: votes(id) })
-        .collect();
+    let mut peers: Vec<Peer> =
+        membership.nodes().map(|(id, seat)| Peer { id: NodeId(*id), member: seat.member.clone(), is_voter: votes(id) }).collect();
     peers.sort_by(|a, b| a.member.name.cmp(&b.member.name).then(a.id.cmp(&b.id)));
     let is_member = metrics.membership_config.membership().get_node(&me.0).is_some() && !told_removed;
     RaftStatus {

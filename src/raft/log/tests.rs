@@ -1,8 +1,9 @@
-use openraft::EntryPayload;
+//! What the log promises: nothing acknowledged is lost unnoticed.
+
 use openraft::type_config::TypeConfigExt;
 use openraft::vote::RaftLeaderId;
+use openraft::{EntryPayload, RaftLogReader};
 
-use super::super::log_file::segment_path;
 use super::super::types::Payload;
 use super::*;
 
