@@ -20,6 +20,8 @@ type Core = openraft::Raft<Types, StateMachine>;
 
 /// Handing over takes milliseconds, or fails.
 const HAND_OVER_WAIT: Duration = Duration::from_secs(5);
+/// How far behind the furthest voter an heir may be: the first entry of a new leader may not have reached all.
+const HEIR_LAG_MAX: u64 = 2;
 /// Another change, such as a promotion, is waited for this long.
 const BUSY_RETRIES: u32 = 50;
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
@@ -72,14 +74,25 @@ pub async fn hand_over(raft: &Core) -> Result<(), MembershipError> {
         let metrics = raft.metrics();
         let now = metrics.borrow_watched();
         let voters: BTreeSet<u64> = now.membership_config.membership().voter_ids().collect();
-        let reached = now.replication.iter().flatten().filter(|(id, _)| **id != me && voters.contains(id));
-        reached.max_by_key(|(_, matched)| matched.map(|id| id.index)).map(|(id, _)| *id)
+        let others = now.replication.iter().flatten().filter(|(id, _)| **id != me && voters.contains(id));
+        let reached: Vec<(u64, u64)> = others.map(|(id, matched)| (*id, matched.map_or(0, |id| id.index))).collect();
+        choose_heir(&reached, now.current_term)
     };
     let heir = heir.ok_or_else(|| MembershipError::Busy("no other voter could take over".to_owned()))?;
     raft.trigger().transfer_leader(heir).await.map_err(|error| MembershipError::Busy(error.to_string()))?;
     let is_moved = move |now: &openraft::RaftMetrics<Types>| now.current_leader.is_some_and(|leader| leader != me);
     let moved = raft.wait(Some(HAND_OVER_WAIT)).metrics(is_moved, "another node leads after a transfer").await;
     moved.map(|_| ()).map_err(|_| MembershipError::Busy("no other voter took over in time".to_owned()))
+}
+
+/// Any voter that is nearly up to date; another one in another term, as the first may have handed leadership back.
+fn choose_heir(reached: &[(u64, u64)], term: u64) -> Option<u64> {
+    let furthest = reached.iter().map(|(_, index)| *index).max()?;
+    let fit: Vec<u64> = reached.iter().filter(|(_, index)| index + HEIR_LAG_MAX >= furthest).map(|(id, _)| *id).collect();
+    // Terms go up by one at each transfer, also by those of others: taken as they are, their parity could decide.
+    let spread = term.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    let place = usize::try_from(spread).unwrap_or(0) % fit.len();
+    fit.get(place).copied()
 }
 
 fn must_lead(raft: &Core) -> Result<(), MembershipError> {
@@ -104,6 +117,21 @@ async fn change_members(raft: &Core, change: ChangeMembers<u64, Seat>, retain: b
                 tokio::time::sleep(BUSY_PAUSE).await;
             }
             error => return Err(MembershipError::Busy(error.to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_heir_is_up_to_date_and_not_always_the_same() {
+        assert_eq!(choose_heir(&[], 1), None);
+        assert_eq!(choose_heir(&[(2, 10), (3, 50)], 1), Some(3));
+        let heirs = |first: u64, step: usize| (first..first + 20).step_by(step).filter_map(|term| choose_heir(&[(2, 50), (3, 49)], term));
+        for (first, step) in [(1, 1), (1, 2), (2, 2), (1, 3)] {
+            assert!(heirs(first, step).any(|heir| heir == 2) && heirs(first, step).any(|heir| heir == 3), "from {first} by {step}");
         }
     }
 }

@@ -180,6 +180,7 @@ impl Driver {
                     self.hand_over = None;
                     if let Err(error) = result {
                         tracing::warn!(%error, "leadership was not handed over");
+                        self.take(Event::NotHandedOver);
                     }
                 }
             }

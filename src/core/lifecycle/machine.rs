@@ -10,8 +10,12 @@ use crate::types::Term;
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// The longest pause after starts that failed.
 const RETRY_MAX: Duration = Duration::from_secs(30);
-/// How long to wait for a handed-over leadership to be gone before handing it over again.
-const HAND_OVER_AGAIN: Duration = Duration::from_secs(2);
+/// The first pause after handing leadership over: it may be handed back by a node that cannot be active either.
+const HAND_OVER_FIRST: Duration = Duration::from_millis(250);
+/// The longest such pause: a cluster whose nodes are all sealed passes leadership around for as long as it takes.
+const HAND_OVER_MAX: Duration = Duration::from_secs(3);
+/// How often leadership comes back to a node that stepped down before it takes it after all: nobody else seems to be able to.
+const RETURNS_MAX: u32 = 2;
 
 /// What makes two runs of the active parts different: they are restarted when it changes.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -56,6 +60,8 @@ pub enum Event {
     NotStarted,
     /// All parts are stopped.
     Stopped,
+    /// No other node took leadership.
+    NotHandedOver,
     /// The pause that was asked for is over.
     PauseOver,
 }
@@ -94,7 +100,17 @@ pub struct Machine {
     phase: Phase,
     announced: Standing,
     failures: u32,
-    pausing: bool,
+    hand_overs: u32,
+    /// How often leadership came back since this node stepped down.
+    returns: u32,
+    pausing: Option<Wait>,
+}
+
+/// What a pause holds back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Wait {
+    Start,
+    HandOver,
 }
 
 impl Machine {
@@ -105,7 +121,9 @@ impl Machine {
             phase: Phase::Idle,
             announced: Standing::Uninitialized,
             failures: 0,
-            pausing: false,
+            hand_overs: 0,
+            returns: 0,
+            pausing: None,
         }
     }
 
@@ -116,9 +134,15 @@ impl Machine {
             Event::Observed(situation) => {
                 if situation.leads && !self.now.leads {
                     self.failures = 0;
-                    self.pausing = false;
+                    self.returns = self.returns.saturating_add(1);
+                    if self.pausing == Some(Wait::Start) {
+                        self.pausing = None;
+                    }
                 }
                 self.now = situation;
+                if !self.now.resting {
+                    self.returns = 0;
+                }
             }
             Event::Started => {
                 if let Phase::Starting(run) = &self.phase {
@@ -134,11 +158,12 @@ impl Machine {
                         out.push(Action::HandOver);
                     }
                     let pause = RETRY_FIRST.saturating_mul(1 << (self.failures - 1).min(5)).min(RETRY_MAX);
-                    self.pause(pause, &mut out);
+                    self.pause(Wait::Start, pause, &mut out);
                 }
             }
+            Event::NotHandedOver => self.returns = self.returns.saturating_add(1),
             Event::Stopped => self.phase = Phase::Idle,
-            Event::PauseOver => self.pausing = false,
+            Event::PauseOver => self.pausing = None,
         }
         self.settle(&mut out);
         out
@@ -146,11 +171,16 @@ impl Machine {
 
     fn wants_active(&self) -> bool {
         let now = &self.now;
-        now.initialized && !now.sealed && !now.removed && now.leads && !(now.resting && now.has_other_voters)
+        now.initialized && !now.sealed && !now.removed && now.leads && !self.refuses()
     }
 
-    fn pause(&mut self, length: Duration, out: &mut Vec<Action>) {
-        self.pausing = true;
+    /// Stepped down a moment ago, and somebody else could lead.
+    fn refuses(&self) -> bool {
+        self.now.resting && self.now.has_other_voters && self.returns < RETURNS_MAX
+    }
+
+    fn pause(&mut self, wait: Wait, length: Duration, out: &mut Vec<Action>) {
+        self.pausing = Some(wait);
         out.push(Action::Pause(length));
     }
 
@@ -168,16 +198,19 @@ impl Machine {
                 out.push(Action::Stop);
             }
             Phase::Starting(run) if !may_stay(run, self) => out.push(Action::CutShort),
-            Phase::Idle if self.wants_active() && !self.pausing => {
+            Phase::Idle if self.wants_active() && self.pausing != Some(Wait::Start) => {
+                self.hand_overs = 0;
                 self.phase = Phase::Starting(self.now.run.clone());
                 out.push(Action::Start);
             }
             _ => {}
         }
         let leads_in_vain = self.now.leads && self.now.has_other_voters && !self.wants_active();
-        if leads_in_vain && !self.pausing && self.phase == Phase::Idle {
+        if leads_in_vain && self.pausing.is_none() && self.phase == Phase::Idle {
             out.push(Action::HandOver);
-            self.pause(HAND_OVER_AGAIN, out);
+            let pause = HAND_OVER_FIRST.saturating_mul(1 << self.hand_overs.min(5)).min(HAND_OVER_MAX);
+            self.hand_overs = self.hand_overs.saturating_add(1);
+            self.pause(Wait::HandOver, pause, out);
         }
         self.announce(out);
     }
@@ -228,6 +261,9 @@ mod tests {
     fn behind_other() -> Standing {
         Standing::Standby { active: Some(other()) }
     }
+    fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
     fn secs(secs: u64) -> Duration {
         Duration::from_secs(secs)
     }
@@ -240,7 +276,7 @@ mod tests {
         }
     }
 
-    use Event::{NotStarted, Observed, PauseOver, Started, Stopped};
+    use Event::{NotHandedOver, NotStarted, Observed, PauseOver, Started, Stopped};
 
     #[test]
     fn a_single_node_becomes_active_once_unsealed() {
@@ -260,10 +296,13 @@ mod tests {
         check(vec![
             (
                 Observed(Situation { sealed: true, ..leader_of_three() }),
-                vec![HandOver, Pause(HAND_OVER_AGAIN), Announce(Standing::Sealed)],
+                vec![HandOver, Pause(millis(250)), Announce(Standing::Sealed)],
             ),
-            (PauseOver, vec![HandOver, Pause(HAND_OVER_AGAIN)]),
+            (PauseOver, vec![HandOver, Pause(millis(500))]),
             (Observed(Situation { sealed: true, ..follower() }), vec![]),
+            (Observed(Situation { sealed: true, ..leader_of_three() }), vec![]),
+            (PauseOver, vec![HandOver, Pause(secs(1))]),
+            (Observed(leader_of_three()), vec![Start, Announce(nobody())]),
         ]);
     }
 
@@ -336,14 +375,22 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_stepped_down_stays_out_while_another_can_lead() {
+    fn a_node_that_stepped_down_gives_leadership_away_unless_nobody_takes_it() {
+        let resting = || Observed(Situation { resting: true, ..leader_of_three() });
         check(vec![
             (Observed(leader_of_three()), vec![Start, Announce(nobody())]),
             (Started, vec![Announce(Standing::Active)]),
-            (Observed(Situation { resting: true, ..leader_of_three() }), vec![Announce(nobody()), Stop]),
-            (Stopped, vec![HandOver, Pause(HAND_OVER_AGAIN)]),
-            (Observed(leader_of_three()), vec![]),
-            (PauseOver, vec![Start]),
+            (resting(), vec![Announce(nobody()), Stop]),
+            (Stopped, vec![HandOver, Pause(millis(250))]),
+            (Observed(Situation { resting: true, ..follower() }), vec![Announce(behind_other())]),
+            (resting(), vec![Announce(nobody())]),
+            (PauseOver, vec![HandOver, Pause(millis(500))]),
+            (Observed(Situation { resting: true, ..follower() }), vec![Announce(behind_other())]),
+            (resting(), vec![Start, Announce(nobody())]),
+        ]);
+        check(vec![
+            (resting(), vec![HandOver, Pause(millis(250)), Announce(nobody())]),
+            (NotHandedOver, vec![Start]),
         ]);
         check(vec![(Observed(Situation { resting: true, ..leader() }), vec![Start, Announce(nobody())])]);
     }
