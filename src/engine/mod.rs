@@ -22,7 +22,7 @@ pub use request::{Call, Caller, Connection, Data, FieldError, Operation, Request
 pub use route::{Access, Captures, NoRoute, Route, Writes, find_route};
 
 pub use crate::barrier::{BarrierError, Page, View};
-use crate::types::Key;
+use crate::types::{Key, Timestamp};
 
 /// A secrets engine or an auth method, opened for one mount.
 #[async_trait]
@@ -49,6 +49,15 @@ pub trait Engine: Send + Sync + 'static {
     /// If it could not be revoked; the core tries again.
     async fn revoke(&self, lease: &LeaseSpec, view: &mut View<'_>) -> Result<(), EngineError> {
         let (_, _) = (lease, view);
+        Ok(())
+    }
+    /// The mount's `version` option was raised to the one that this engine was opened with: gives its rows their new form, in the
+    /// transaction that raises it.
+    ///
+    /// # Errors
+    /// If there is more than one transaction can take.
+    async fn upgrade(&self, view: &mut View<'_>, now: Timestamp) -> Result<(), EngineError> {
+        let (_, _) = (view, now);
         Ok(())
     }
     /// Another node or cluster changed these keys: drop what was cached from them. Must not block.

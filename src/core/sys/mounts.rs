@@ -87,7 +87,7 @@ impl SystemEngine for MountTable {
             };
             return match call.operation {
                 Operation::Read => tune::read(self.fresh()?.as_ref(), class, path),
-                Operation::Update => tune::write(self, call, txn, class, path),
+                Operation::Update => tune::write(self, call, txn, class, path).await,
                 _ => Err(EngineError::Unsupported),
             };
         }

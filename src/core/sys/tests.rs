@@ -76,6 +76,21 @@ async fn tuning_shows_effective_times_and_refuses_contradictions() {
 }
 
 #[tokio::test]
+async fn an_upgraded_mount_keeps_its_secrets() {
+    let test = TestCore::new(&KINDS).await;
+    enable(&test, "sys/mounts/a", json!({ "type": "kv" })).await.unwrap();
+    for path in ["a/x", "a/deep/config"] {
+        test.ask(Operation::Update, path, json!({ "k": path })).await.unwrap();
+    }
+    let reply = enable(&test, "sys/mounts/a/tune", json!({ "options": { "version": "2" } })).await.unwrap();
+    assert!(reply.warnings[0].starts_with("Upgrading mount from version 1 to version 2."), "{:?}", reply.warnings);
+    for (path, value) in [("a/data/x", "a/x"), ("a/data/deep/config", "a/deep/config")] {
+        assert_eq!(test.data(Operation::Read, path, Value::Null).await["data"], json!({ "k": value }));
+    }
+    says(enable(&test, "sys/mounts/a/tune", json!({ "options": { "version": "1" } })).await, "cannot downgrade mount from version 2");
+}
+
+#[tokio::test]
 async fn a_moved_mount_keeps_its_data() {
     let test = TestCore::new(&KINDS).await;
     enable(&test, "sys/mounts/a", json!({ "type": "kv" })).await.unwrap();

@@ -20,7 +20,7 @@ pub(super) fn read(table: &Router, class: MountClass, path: &str) -> Result<Repl
 }
 
 /// Changes the configuration: fields that are absent keep their values.
-pub(super) fn write(area: &MountTable, call: &Call<'_>, txn: &mut Txn, class: MountClass, path: &str) -> Result<Reply, EngineError> {
+pub(super) async fn write(area: &MountTable, call: &Call<'_>, txn: &mut Txn, class: MountClass, path: &str) -> Result<Reply, EngineError> {
     let full = mounts::full_path(class, path);
     if class == MountClass::Secret && is_protected(path) {
         return Err(EngineError::invalid(format!("cannot tune \"{full}\"")));
@@ -35,6 +35,12 @@ pub(super) fn write(area: &MountTable, call: &Call<'_>, txn: &mut Txn, class: Mo
         row.description = description;
     }
     let reply = change_options(&mut row, data)?;
+    if !reply.warnings.is_empty()
+        && let Some(upgraded) = area.mounts.open(scope, class, path, row.clone())
+        && let Some((kind, engine)) = upgraded.engine()
+    {
+        engine.upgrade(&mut txn.view(&upgraded.mount.id, scope, kind.local), call.now).await?;
+    }
     move_epoch(txn, scope)?;
     mounts::put_row(txn, keys::mount(scope, class, path), &row);
     Ok(reply)

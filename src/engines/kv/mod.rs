@@ -14,6 +14,9 @@ fn open(mount: Mount) -> Arc<dyn Engine> {
     if mount.options.get("version").is_some_and(|version| version == "2") { Arc::new(v2::KvV2) } else { Arc::new(v1::KvV1) }
 }
 
+/// Rows of version 1 lie below this name, so that version 2 can tell them from its own.
+const PLAIN: &str = "plain/";
+
 /// A listing is of a folder, with or without its final slash.
 fn as_folder(path: &str) -> String {
     if path.is_empty() || path.ends_with('/') { path.to_owned() } else { format!("{path}/") }

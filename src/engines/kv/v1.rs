@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
-use super::as_folder;
+use super::{PLAIN, as_folder};
 use crate::engine::Operation::{Create, Delete, List, Read, Update};
 use crate::engine::{Access, Call, Engine, EngineError, Page, Reply, Route, View, Writes};
 use crate::types::Ttl;
@@ -19,9 +19,8 @@ static ROUTES: &[Route] = &[
     },
 ];
 
-/// Below this name, so that a later version of the engine can tell these rows from its own.
 fn name(path: &str) -> String {
-    format!("plain/{path}")
+    format!("{PLAIN}{path}")
 }
 
 pub(super) struct KvV1;

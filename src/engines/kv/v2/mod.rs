@@ -6,6 +6,7 @@
 mod data;
 mod metadata;
 mod record;
+mod upgrade;
 mod versions;
 
 use async_trait::async_trait;
@@ -14,7 +15,7 @@ use serde_json::{Map, Value, json};
 use self::record::{Config, DeleteAfter, KeyRecord};
 use crate::engine::Operation::{self, Create, Delete, List, Patch, Read, Update};
 use crate::engine::{Access, Body, Call, Data, Engine, EngineError, Reply, Route, View, Writes};
-use crate::types::Ttl;
+use crate::types::{Timestamp, Ttl};
 
 const fn route(pattern: &'static str, operations: &'static [Operation], writes: Writes, help: &'static str) -> Route {
     Route { pattern, operations, access: Access::Policy, writes, help }
@@ -47,6 +48,10 @@ impl Engine for KvV2 {
             "data/*path" | "metadata/*path" => Ok(Some(view.exists(&record_name(call.captures.get("path")))?)),
             _ => Ok(None),
         }
+    }
+
+    async fn upgrade(&self, view: &mut View<'_>, now: Timestamp) -> Result<(), EngineError> {
+        upgrade::convert(view, now)
     }
 
     async fn handle(&self, call: &Call<'_>, view: &mut View<'_>) -> Result<Reply, EngineError> {
