@@ -22,6 +22,7 @@ mod node_service;
 mod observer;
 mod options;
 pub mod policy;
+pub mod replication;
 mod pipeline;
 mod response;
 mod router;
@@ -65,6 +66,7 @@ use lease::{LeaseEngine, Leases};
 use lifecycle::{ActivePart, Lifecycle};
 use node_identity::NodeIdentity;
 use policy::{CapabilitiesEngine, Policies, PolicyEngine};
+use replication::{Links, PrimaryClient, Replication, ReplicationPart, ReplicationParts};
 use seal::{AutoRotate, FirstRows, Seal, SealParts};
 use token::{TokenEngine, TokenSpec, Tokens};
 use wrapping::{Wrapping, WrappingEngine};
@@ -118,6 +120,12 @@ pub struct Parts {
     pub identity: Arc<NodeIdentity>,
     /// How a joining node calls its leader.
     pub join_client: Arc<dyn JoinClient>,
+    /// The streams of replication.
+    pub links: Arc<dyn Links>,
+    /// How a cluster that becomes a secondary calls its primary.
+    pub primary_client: Arc<dyn PrimaryClient>,
+    /// Where a secondary's primary is: announced to what dials it.
+    pub primary_contact: watch::Sender<Option<PrimaryContact>>,
     /// Status and texts that a client would be given: for secondaries, whose clients are given the same.
     pub refusal_status: fn(&Refused) -> (u16, Vec<String>),
     /// Settings.
@@ -139,6 +147,7 @@ pub struct Core {
     seal: Arc<Seal>,
     lifecycle: Arc<Lifecycle>,
     joins: Arc<Joins>,
+    replication: Arc<Replication>,
     system_areas: Vec<Box<dyn SystemEngine>>,
     token_areas: Vec<Box<dyn SystemEngine>>,
     in_flight: sys::InFlight,
@@ -155,7 +164,8 @@ impl fmt::Debug for Core {
 impl Core {
     /// A sealed node's core. Nothing runs until [`Self::run`].
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { context, kinds, audit_kinds, upstream, me, identity, join_client, refusal_status, options } = parts;
+        let Parts { context, kinds, audit_kinds, upstream, me, identity, join_client, links, primary_client, primary_contact, refusal_status, options } =
+            parts;
         let system_ttls = SystemTtls { default: options.default_lease_ttl, max: options.max_lease_ttl };
         let mounts = Arc::new(Mounts::new(context.clone(), kinds, system_ttls, options.is_dev));
         let tokens = Arc::new(Tokens::new(context.clone()));
@@ -163,12 +173,21 @@ impl Core {
         let leases = Arc::new(Leases::new(context.clone(), tokens.clone(), mounts.clone()));
         let wrapping = Arc::new(Wrapping::new(context.clone(), tokens.clone(), options.api_addr.clone()));
         let audit = Arc::new(AuditTable::new(context.clone(), audit_kinds));
+        let first_rows: Arc<dyn FirstRows> = Arc::new(FirstRowsOfCore { mounts: mounts.clone(), tokens: tokens.clone() });
+        let replication = Replication::new(ReplicationParts {
+            context: context.clone(),
+            links,
+            primary_client,
+            contact: primary_contact,
+            first_rows: first_rows.clone(),
+            api_addr: options.api_addr.clone(),
+        });
         let seal = Seal::new(SealParts {
             context: context.clone(),
             me,
             identity,
             cluster_name: options.cluster_name.clone(),
-            first_rows: Arc::new(FirstRowsOfCore { mounts: mounts.clone(), tokens: tokens.clone() }),
+            first_rows,
             join_client,
         });
         let lifecycle = Lifecycle::new(context.clone(), seal.clone());
@@ -192,6 +211,7 @@ impl Core {
             Box::new(sys::KeyringArea(context.clone())),
             Box::new(sys::Ha { context: context.clone(), lifecycle: lifecycle.clone() }),
             Box::new(sys::RaftArea { context: context.clone(), joins: joins.clone() }),
+            Box::new(sys::ReplicationArea(replication.clone())),
             Box::new(sys::Tools(context.entropy.clone())),
             Box::new(sys::Metrics),
             Box::new(sys::Config(options.clone())),
@@ -215,6 +235,7 @@ impl Core {
             seal,
             lifecycle,
             joins,
+            replication,
             system_areas,
             token_areas,
             in_flight,
@@ -239,6 +260,7 @@ impl Core {
             Arc::new(active::AuditPart(self.audit.clone())),
             Arc::new(self.leases.expirer()),
             AutoRotate::new(self.context.clone()),
+            Arc::new(ReplicationPart::new(self.replication.clone())),
         ]
     }
 
@@ -274,6 +296,10 @@ impl Core {
     pub fn joins(&self) -> &Arc<Joins> {
         &self.joins
     }
+    /// Roles between clusters.
+    pub fn replication(&self) -> &Arc<Replication> {
+        &self.replication
+    }
     /// The mount table.
     pub fn mounts(&self) -> &Arc<Mounts> {
         &self.mounts
@@ -289,6 +315,20 @@ impl Core {
     /// Settings.
     pub fn options(&self) -> &Options {
         &self.options
+    }
+}
+
+#[async_trait]
+impl ServeSecondary for Core {
+    fn admits(&self, secondary_id: &str, certificate: &str) -> bool {
+        self.standing() == Standing::Active && self.replication.admits(secondary_id, certificate)
+    }
+    async fn serve_call(&self, secondary_id: &str, call: PrimaryCall) -> PrimaryReply {
+        self.serve_primary_call(secondary_id, call).await
+    }
+    async fn bootstrap(&self, secondary_id: &str) -> Result<BootstrapPackage, String> {
+        self.context.raft.read_barrier().await.map_err(|error| error.to_string())?;
+        self.replication.bootstrap(secondary_id)
     }
 }
 

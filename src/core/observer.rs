@@ -58,6 +58,7 @@ impl Observer for Core {
             self.leases.forget(&changed);
             self.mounts.note(&borrowed);
             self.audit.note(&borrowed);
+            self.replication.note(applied);
         }
         if applied.role.is_some() {
             // A secondary that has been filled may write mounts of its own now.

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::join::{JoinClient, JoinTarget};
 use super::node_identity::NodeIdentity;
+use super::replication::{Links, PrimaryClient};
 use super::seal::{InitRequest, UnsealRequest};
 use super::{
     Context, Core, ForwardError, Keys, Options, Parts, PrimaryCall, PrimaryReply, RawRequest, RawResponse, Refused, Response, RootKey,
@@ -221,6 +222,36 @@ impl JoinClient for NoLeader {
     }
 }
 
+/// No streams.
+pub struct NoLinks;
+
+#[async_trait]
+impl Links for NoLinks {
+    fn start(&self) {}
+    async fn stop(&self) {}
+    fn look_again(&self) {}
+    fn cut(&self, _: &str) {}
+    fn describe(&self) -> serde_json::Map<String, Value> {
+        serde_json::Map::new()
+    }
+    fn catching_up(&self) -> (bool, u64) {
+        (false, 0)
+    }
+}
+
+/// No primary to become a secondary of.
+struct NoPrimary;
+
+#[async_trait]
+impl PrimaryClient for NoPrimary {
+    async fn unwrap(&self, _: &JoinTarget, _: &Secret<String>) -> Result<Value, String> {
+        Err("there is no primary".to_owned())
+    }
+    async fn bootstrap(&self, _: &[String], _: &crate::crypto::cert::Identity) -> Result<super::BootstrapPackage, String> {
+        Err("there is no primary".to_owned())
+    }
+}
+
 /// Statuses as far as tests of the core tell them apart.
 fn refusal_status(refused: &Refused) -> (u16, Vec<String>) {
     let status = match refused {
@@ -245,6 +276,9 @@ impl TestCore {
             me: Member { name: "node".to_owned(), ..Member::default() },
             identity: Arc::new(NodeIdentity::in_memory()),
             join_client: Arc::new(NoLeader),
+            links: Arc::new(NoLinks),
+            primary_client: Arc::new(NoPrimary),
+            primary_contact: watch::Sender::new(None),
             refusal_status,
             options: Options::default(),
         });

@@ -197,7 +197,7 @@ impl Handle {
         }
     }
 
-    /// A secondary: whether it streams, and how many records it knows itself to be behind.
+    /// A secondary: whether it is comparing with its primary, and how many records it knows itself to be behind.
     pub fn catching_up(&self) -> (bool, u64) {
         self.shared.status.catching_up()
     }

@@ -139,11 +139,12 @@ impl Status {
         *self.inner() = Inner::default();
     }
 
-    /// A secondary: whether it streams, and how many records it knows itself to be behind.
+    /// A secondary: whether it is comparing with its primary, and how many records it knows itself to be behind.
     pub fn catching_up(&self) -> (bool, u64) {
         let inner = self.inner();
-        let is_streaming = inner.following.connection == Connection::Ready && inner.following.phase == Phase::Streaming;
-        (is_streaming, inner.following.primary.freshness.records_behind())
+        let following = &inner.following;
+        let is_comparing = following.connection == Connection::Ready && matches!(following.phase, Phase::Comparing | Phase::Fetching(_));
+        (is_comparing, following.primary.freshness.records_behind())
     }
 
     /// Lag of each secondary, or of this one: name, milliseconds if known, records.

@@ -84,6 +84,7 @@ pub async fn open(core: &Core, root_token: Option<&str>) -> anyhow::Result<Opene
         Ok(Ok(_)) => {}
         _ => bail!("the server did not become active"),
     }
+    core.replication().set_dev_root_token(Secret::new(answer.root_token.clone()));
     let unseal_key = answer.keys_base64.first().cloned().unwrap_or_default();
     Ok(Opened { unseal_key, root_token: answer.root_token.clone() })
 }

@@ -15,6 +15,7 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 use crate::core::join::{JoinClient, JoinTarget};
+use crate::types::Secret;
 
 /// How long one call may take.
 const CALL_MAX: Duration = Duration::from_secs(15);
@@ -31,12 +32,16 @@ pub struct HttpJoinClient;
 impl JoinClient for HttpJoinClient {
     async fn post(&self, target: &JoinTarget, path: &str, body: Value) -> Result<Value, String> {
         let (target, path) = (target.clone(), path.to_owned());
-        let call = tokio::task::spawn_blocking(move || post(&target, &path, &body));
+        let call = tokio::task::spawn_blocking(move || post(&target, &path, None, &body));
         call.await.map_err(|error| error.to_string())?
     }
 }
 
-fn post(target: &JoinTarget, path: &str, body: &Value) -> Result<Value, String> {
+/// Posts to another cluster's or node's API, with a token if there is one. Blocks.
+///
+/// # Errors
+/// With a text for the operator.
+pub(super) fn post(target: &JoinTarget, path: &str, token: Option<&Secret<String>>, body: &Value) -> Result<Value, String> {
     let base = target.leader_api_addr.trim_end_matches('/');
     let address: Uri = base.parse().map_err(|error| format!("leader_api_addr {base:?} is no URL: {error}"))?;
     let is_tls = match address.scheme_str() {
@@ -61,7 +66,11 @@ fn post(target: &JoinTarget, path: &str, body: &Value) -> Result<Value, String> 
     let agent = Agent::with_parts(config.build(), DefaultConnector::new(), Dialled(addrs));
     let verified = if target.leader_tls_servername.is_empty() { host } else { &target.leader_tls_servername };
     let scheme = if is_tls { "https" } else { "http" };
-    let mut answer = agent.post(format!("{scheme}://{verified}:{port}/v1/{path}")).send_json(body).map_err(|error| error.to_string())?;
+    let mut request = agent.post(format!("{scheme}://{verified}:{port}/v1/{path}"));
+    if let Some(token) = token {
+        request = request.header("X-Vault-Token", token.expose().as_str());
+    }
+    let mut answer = request.send_json(body).map_err(|error| error.to_string())?;
     let status = answer.status().as_u16();
     let text = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string().map_err(|error| error.to_string())?;
     let json: Value = serde_json::from_str(&text).unwrap_or_default();

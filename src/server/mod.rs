@@ -8,9 +8,9 @@ mod data_folder;
 mod dev;
 mod hardening;
 mod join_client;
+mod replication;
 mod signals;
 mod tasks;
-mod unreplicated;
 mod wiring;
 
 use std::path::PathBuf;

@@ -14,8 +14,8 @@ use super::addresses::{self, Addresses};
 use super::config::{Config, Listener};
 use super::data_folder::DataFolder;
 use super::join_client::HttpJoinClient;
+use super::replication::{Both, Remembered, Streams, ToPrimary};
 use super::tasks::Tasks;
-use super::unreplicated::Unreplicated;
 use crate::core::node_identity::NodeIdentity;
 use crate::core::{Context, Core, CoreObserver, NodeService};
 use crate::crypto::entropy::OsEntropy;
@@ -24,6 +24,7 @@ use crate::http::{Api, Bound, Limits, TlsFiles, TlsIdentity};
 use crate::raft::Consensus;
 use crate::storage::{Physical, RocksOptions, RocksStore};
 use crate::types::{NodeId, SystemClock};
+use crate::replication::{self, Feed, Keep};
 use crate::{audit, auth, cluster, core, engines, http, raft};
 
 /// How long each task may take to end.
@@ -74,13 +75,28 @@ impl Node {
 
         let dialer = cluster::Dialer::new(identity.subscribe());
         let observer = CoreObserver::new();
+        let feed = Feed::new(store.clone());
         let mut options = raft::Options::new(NodeId::of_name(&name), folder.path().join("raft"));
         slow_down(&mut options, storage.performance_multiplier);
         let physical: Arc<dyn Physical> = store.clone();
         let transport = Arc::new(cluster::RaftTransport::new(dialer.clone()));
-        let raft = Arc::new(raft::start(options, physical.clone(), transport, observer.clone()).await.context("start raft")?);
+        let raft = Arc::new(raft::start(options, physical.clone(), transport, Arc::new(Both { core: observer.clone(), feed: feed.clone() })).await.context("start raft")?);
 
         let (contact, primary) = watch::channel(None);
+        let remembered = Arc::new(Remembered::default());
+        let streams = replication::Handle::new(
+            replication::Parts {
+                store: store.clone(),
+                raft: raft.clone(),
+                link: Arc::new(cluster::ReplicationLink::new(primary.clone())),
+                clock: Arc::new(SystemClock),
+                primary: remembered.clone(),
+                me: me.clone(),
+                role_key: core::keys::replication_role(),
+                keep: Keep { bytes: config.replication.keep_bytes, age: config.replication.keep },
+            },
+            feed,
+        );
         let upstream = Arc::new(cluster::Forwarder::new(dialer.clone(), raft.status(), primary));
         let context = Arc::new(Context::new(physical, raft.clone(), Arc::new(SystemClock), Arc::new(OsEntropy)));
         let core = Core::new(core::Parts {
@@ -93,8 +109,11 @@ impl Node {
             me,
             identity: identity.clone(),
             join_client: Arc::new(HttpJoinClient),
+            links: Arc::new(Streams { handle: streams.clone(), clock: Arc::new(SystemClock) }),
+            primary_client: Arc::new(ToPrimary),
+            primary_contact: contact,
         });
-        let _ = contact;
+        remembered.attach(&core);
         observer.attach(&core);
 
         let api_options = http::Options {
@@ -114,12 +133,14 @@ impl Node {
                 raft: raft.receiver(),
                 requests: Arc::new(api.clone()),
                 node: Arc::new(NodeService::new(core.context().clone(), identity, core.lifecycle().follow_standing())),
-                secondaries: Arc::new(Unreplicated),
-                links: Arc::new(Unreplicated),
+                secondaries: core.clone(),
+                links: Arc::new(streams.clone()),
             },
         )?;
 
         let mut lifecycle = Tasks::default();
+        let (upkeep, stop) = (streams, lifecycle.stop_token());
+        lifecycle.spawn("replication upkeep", async move { upkeep.upkeep(stop).await });
         lifecycle.spawn("lifecycle", core.clone().run(lifecycle.stop_token()));
         if !storage.retry_join.is_empty() {
             core.seal().join_in_background(storage.retry_join.clone(), false);

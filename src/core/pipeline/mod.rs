@@ -20,7 +20,8 @@ mod tests;
 use std::time::Duration;
 
 use super::{CommitError, Core, Refused, Response, Standing, WriteError};
-use crate::engine::{Operation, Request, Writes};
+use crate::engine::{EngineError, Operation, Request, Writes};
+use crate::machine::Role;
 use crate::types::limits::CONFLICT_RETRIES_MAX;
 use crate::types::{Scope, Timestamp};
 use journal::Journal;
@@ -63,6 +64,7 @@ impl Core {
         if self.standing() != Standing::Active {
             return Err(if self.context.is_sealed() { Refused::Sealed } else { Refused::NoActive });
         }
+        self.check_filled(asked)?;
         let mut journal = Journal::open(self, asked)?;
         for attempt in 0..CONFLICT_RETRIES_MAX {
             self.pause(attempt).await;
@@ -81,6 +83,16 @@ impl Core {
             }
         }
         Err(journal.refuse(WriteError::Conflict.into()).await)
+    }
+
+    /// A secondary that is being filled holds a part of everything: it serves nobody, but says how far it is.
+    fn check_filled(&self, asked: Asked<'_>) -> Result<(), Refused> {
+        let is_filling = matches!(self.context.store.role(), Role::Secondary { filling: true, .. });
+        if is_filling && !asked.request.path.as_str().starts_with("sys/replication/") {
+            let text = "this cluster is becoming a secondary and is being filled, try again later".to_owned();
+            return Err(EngineError::Unavailable(text).into());
+        }
+        Ok(())
     }
 
     /// `Ok(None)`: what it rests on changed meanwhile, and nothing was done.

@@ -16,6 +16,7 @@ mod mount_view;
 mod mounts;
 mod raft;
 mod remount;
+mod replication;
 mod seal;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ pub use metrics::Metrics;
 pub use mounts::MountTable;
 pub use raft::RaftArea;
 pub use remount::Remount;
+pub use replication::ReplicationArea;
 pub use seal::SealArea;
 pub use tools::Tools;
 
@@ -65,7 +67,7 @@ pub fn find<'a, 'p>(
 }
 
 /// A JSON object out of a literal.
-pub(super) fn object(value: Value) -> Map<String, Value> {
+pub(in crate::core) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
         _ => Map::new(),

@@ -1,0 +1,169 @@
+//! What an operator does to a primary, and what a primary answers its secondaries.
+
+use serde_json::Value;
+
+use super::adopt::raw_rows;
+use super::bundle::Bundle;
+use super::record::{RoleRecord, SecondaryRecord};
+use super::{Replication, cannot};
+use crate::barrier::Txn;
+use crate::core::{BootstrapPackage, keys};
+use crate::crypto::cert::{Authority, Peer, SECONDARY_LIFE};
+use crate::crypto::entropy::random_uuid;
+use crate::engine::{Body, Call, EngineError, Reply};
+use crate::machine::{Op, Role};
+use crate::types::limits::SECONDARIES_MAX;
+use crate::types::{Generation, Secret, SetId, Ttl};
+
+const ENABLED: &str = "This cluster is being enabled as a primary for replication. Vault will be unavailable for a brief period and \
+                       will resume service shortly.";
+const DEMOTED: &str = "This cluster is being demoted to a replication secondary. Vault will be unavailable for a brief period and \
+                       will resume service shortly.";
+pub(super) const DISABLED: &str = "This cluster is having replication disabled. Vault will be unavailable for a brief period and \
+                                   will resume service shortly.";
+const NO_ADDRESS: &str = "No redirect address set in Vault so none could be encoded in the token. You may need to supply Vault's API \
+                          address when unwrapping the token.";
+
+/// How long an activation token is good, unless the operator says otherwise.
+const TOKEN_TTL: Ttl = Ttl(30 * 60);
+const ID_BYTES_MAX: usize = 128;
+
+impl Replication {
+    pub(super) async fn enable_primary(&self, call: &Call<'_>) -> Result<Reply, EngineError> {
+        match self.ctx.store.role() {
+            Role::Alone => {}
+            Role::Primary { .. } => return Err(cannot("this cluster is a performance primary already")),
+            Role::Secondary { .. } => {
+                return Err(cannot("this cluster is a performance secondary: use secondary/promote, or secondary/disable first"));
+            }
+        }
+        let primary_cluster_addr = call.data().text("primary_cluster_addr")?.unwrap_or_default();
+        let set = SetId::new(random_uuid(self.ctx.entropy.as_ref()));
+        let role = Role::Primary { set, generation: Generation(1), fenced_by: None };
+        self.change_role(role, &RoleRecord { primary_cluster_addr, primary: None }, false).await?;
+        Ok(Reply::empty().warn(ENABLED))
+    }
+
+    pub(super) async fn demote(&self) -> Result<Reply, EngineError> {
+        let Role::Primary { set, generation, .. } = self.ctx.store.role() else {
+            return Err(cannot(&format!("this cluster is no performance primary but {}", self.mode())));
+        };
+        self.change_role(Role::Secondary { set, generation, filling: false }, &RoleRecord::default(), true).await?;
+        Ok(Reply::empty().warn(DEMOTED))
+    }
+
+    pub(super) async fn disable_primary(&self) -> Result<Reply, EngineError> {
+        match self.ctx.store.role() {
+            Role::Primary { .. } => {}
+            Role::Secondary { .. } => return Err(cannot("this cluster is a performance secondary: use secondary/disable")),
+            Role::Alone => return Err(cannot("performance replication is disabled already")),
+        }
+        self.change_role(Role::Alone, &RoleRecord::default(), true).await?;
+        Ok(Reply::empty().warn(DISABLED))
+    }
+
+    /// Written through the request's own transaction: the secondary is admitted with the token that it is given, or not at all.
+    pub(super) fn secondary_token(&self, call: &Call<'_>, txn: &mut Txn) -> Result<Reply, EngineError> {
+        let Role::Primary { set, .. } = txn.reader().role() else {
+            return Err(cannot(&format!("this cluster is no performance primary but {}: use primary/enable first", self.mode())));
+        };
+        let id = call.data().required_text("id")?;
+        if id.len() > ID_BYTES_MAX || id.contains('/') || id.chars().any(char::is_control) {
+            return Err(cannot("id must be at most 128 bytes without slashes and control characters"));
+        }
+        if call.data().text("secondary_public_key")?.is_some_and(|key| !key.is_empty()) {
+            return Err(cannot("secondary_public_key is not supported yet: leave it out to get a wrapped token"));
+        }
+        let ttl = call.data().ttl("ttl")?.filter(|ttl| ttl.0 > 0).unwrap_or(TOKEN_TTL);
+        if SecondaryRecord::read(txn, &id)?.is_some() {
+            return Err(cannot(&format!("a secondary with the id {id:?} is known already: revoke it first, or choose another id")));
+        }
+        if txn.children(&keys::secondaries(), None, SECONDARIES_MAX)?.len() >= SECONDARIES_MAX {
+            return Err(cannot(&format!("a primary serves at most {SECONDARIES_MAX} secondaries: revoke one first")));
+        }
+        let record = RoleRecord::read(txn)?;
+        let authority = txn.get(&keys::cluster_ca())?.ok_or_else(|| EngineError::Internal("this cluster has no authority".to_owned()))?;
+        let authority: Authority = serde_json::from_slice(authority.expose()).map_err(|error| EngineError::Internal(error.to_string()))?;
+        let internal = |error: crate::crypto::cert::CertError| EngineError::Internal(error.to_string());
+        let identity = authority.issue(&Peer::Secondary(id.clone()), call.now, SECONDARY_LIFE).map_err(internal)?;
+        let fingerprint = identity.describe().map_err(internal)?.fingerprint;
+        txn.put(keys::secondary(&id), SecondaryRecord { fingerprint, created_ms: call.now.0 }.row());
+        let mut cluster_addrs = self.cluster_addrs();
+        if !record.primary_cluster_addr.is_empty() {
+            cluster_addrs.insert(0, record.primary_cluster_addr);
+        }
+        let data = Bundle { secondary_id: id, set: set.to_string(), identity, cluster_addrs }.into_data();
+        let reply: Reply = Body::Wrap { data, ttl, jwt: true }.into();
+        Ok(if self.api_addr.is_empty() { reply.warn(NO_ADDRESS) } else { reply })
+    }
+
+    /// Its stream is cut when the row is gone: see [`Replication::note`].
+    pub(super) fn revoke_secondary(&self, call: &Call<'_>, txn: &mut Txn) -> Result<Reply, EngineError> {
+        if !txn.reader().role().is_primary() {
+            return Err(cannot(&format!("this cluster is no performance primary but {}", self.mode())));
+        }
+        let id = call.data().required_text("id")?;
+        txn.delete(keys::secondary(&id));
+        Ok(Reply::empty())
+    }
+
+    /// Whether the secondary that shows this certificate is known and not revoked.
+    pub fn admits(&self, secondary_id: &str, fingerprint: &str) -> bool {
+        if !self.ctx.store.role().is_primary() {
+            return false;
+        }
+        let Ok(mut txn) = self.ctx.begin() else { return false };
+        matches!(SecondaryRecord::read(&mut txn, secondary_id), Ok(Some(record)) if record.fingerprint == fingerprint)
+    }
+
+    /// What a new secondary needs before it can open anything.
+    ///
+    /// # Errors
+    /// With a text for the secondary's operator.
+    pub fn bootstrap(&self, secondary_id: &str) -> Result<BootstrapPackage, String> {
+        let reader = self.ctx.store.reader();
+        let Role::Primary { set, generation, .. } = reader.role() else {
+            return Err("this cluster is no performance primary".to_owned());
+        };
+        let held = self.ctx.keys().map_err(|error| error.to_string())?;
+        let mut rows = Vec::new();
+        for (name, key) in raw_rows() {
+            let stored = reader.get(&key).map_err(|error| error.to_string())?.ok_or_else(|| format!("{name} is missing"))?;
+            rows.push((name.to_owned(), stored.value));
+        }
+        tracing::info!(secondary = secondary_id, "a secondary takes over this cluster's keys");
+        Ok(BootstrapPackage {
+            set,
+            generation,
+            root_key: held.root.secret.clone(),
+            raw_rows: rows,
+            cluster_addrs: self.cluster_addrs(),
+            dev_root_token: self.dev_root_token.get().cloned(),
+        })
+    }
+
+    /// In dev mode: the root token, so that one token works on both clusters.
+    pub fn set_dev_root_token(&self, token: Secret<String>) {
+        let _ = self.dev_root_token.set(token);
+    }
+
+    /// `https://host:port` of each node of this cluster, the active one first.
+    pub(super) fn cluster_addrs(&self) -> Vec<String> {
+        let raft = self.ctx.raft.status().borrow().clone();
+        let mut peers = raft.peers.clone();
+        peers.sort_by_key(|peer| Some(peer.id) != raft.leader);
+        peers.iter().filter(|peer| !peer.member.cluster_addr.is_empty()).map(|peer| super::url_of(&peer.member.cluster_addr)).collect()
+    }
+
+    /// The ids of secondaries that are admitted.
+    pub(super) fn known_secondaries(&self) -> Value {
+        let known = self.ctx.begin().ok().and_then(|txn| txn.children(&keys::secondaries(), None, SECONDARIES_MAX).ok());
+        Value::from(known.unwrap_or_default())
+    }
+
+    /// Removes all secondaries' rows: they need new tokens.
+    pub(super) fn without_secondaries(&self, txn: &Txn) -> Result<Vec<Op>, EngineError> {
+        let known = txn.children(&keys::secondaries(), None, usize::MAX)?;
+        Ok(known.iter().map(|id| Op::Delete { key: keys::secondary(id) }).collect())
+    }
+}

@@ -1,0 +1,79 @@
+//! What a cluster remembers of its role: two kinds of rows of its own, encrypted by the barrier.
+
+use serde::{Deserialize, Serialize};
+
+use crate::barrier::{BarrierError, Txn};
+use crate::core::keys;
+use crate::crypto::cert::Identity;
+use crate::types::{Key, Secret};
+
+/// Where a secondary's primary is, and how it proves itself there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KnownPrimary {
+    /// The name under which the primary knows this cluster.
+    pub secondary_id: String,
+    /// What the primary issued.
+    pub identity: Identity,
+    /// `https://host:port` of each known node's cluster listener; follows the primary's heartbeats. Empty: left alone.
+    pub cluster_addrs: Vec<String>,
+}
+
+/// The row at `keys::replication_role`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RoleRecord {
+    /// A primary: what activation tokens name first, if not empty.
+    pub primary_cluster_addr: String,
+    /// A secondary: its primary, unless it was demoted and not yet pointed to one.
+    pub primary: Option<KnownPrimary>,
+}
+
+/// A row at `keys::secondary`: the primary admits this secondary.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SecondaryRecord {
+    /// SHA-256 of its certificate, in hexadecimal.
+    pub fingerprint: String,
+    /// When its activation token was made.
+    pub created_ms: u64,
+}
+
+impl RoleRecord {
+    /// What is stored; empty if nothing is.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read(txn: &mut Txn) -> Result<Self, BarrierError> {
+        Ok(read(txn, &keys::replication_role())?.unwrap_or_default())
+    }
+
+    /// The stored form.
+    pub fn row(&self) -> Secret<Vec<u8>> {
+        row(self)
+    }
+}
+
+impl SecondaryRecord {
+    /// What is stored of the secondary called `id`.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read(txn: &mut Txn, id: &str) -> Result<Option<Self>, BarrierError> {
+        read(txn, &keys::secondary(id))
+    }
+
+    /// The stored form.
+    pub fn row(&self) -> Secret<Vec<u8>> {
+        row(self)
+    }
+}
+
+fn row(record: &impl Serialize) -> Secret<Vec<u8>> {
+    Secret::new(serde_json::to_vec(record).expect("texts and numbers are JSON"))
+}
+
+fn read<T: serde::de::DeserializeOwned>(txn: &mut Txn, key: &Key) -> Result<Option<T>, BarrierError> {
+    match txn.get(key)? {
+        None => Ok(None),
+        Some(stored) => serde_json::from_slice(stored.expose()).map(Some).map_err(|_| BarrierError::Damaged(key.clone())),
+    }
+}

@@ -1,0 +1,197 @@
+//! What an operator does to a secondary, or to a cluster that becomes one.
+
+use serde_json::json;
+
+use super::bundle::{Activation, Bundle};
+use super::primary::DISABLED;
+use super::record::{KnownPrimary, RoleRecord};
+use super::{Replication, cannot};
+use crate::core::join::JoinTarget;
+use crate::engine::{Call, EngineError, Reply};
+use crate::machine::Role;
+use crate::types::{Generation, SetId};
+
+const FOUND: &str = "Vault has successfully found secondary information; it may take a while to perform setup tasks. Vault will be \
+                     unavailable until these tasks and initial sync complete.";
+const PROMOTED: &str = "This cluster is being promoted to a replication primary. Vault will be unavailable for a brief period and \
+                        will resume service shortly.";
+const BEHIND: &str = "replication is still catching up, try again later or provide the \"force\" argument";
+
+impl Replication {
+    pub(super) async fn enable_secondary(&self, call: &Call<'_>) -> Result<Reply, EngineError> {
+        match self.ctx.store.role() {
+            Role::Alone => {}
+            Role::Primary { .. } => {
+                return Err(cannot("this cluster is a performance primary: use primary/demote or primary/disable first"));
+            }
+            Role::Secondary { .. } => {
+                return Err(cannot("this cluster is a performance secondary already: use secondary/update-primary to follow another"));
+            }
+        }
+        let bundle = self.unwrapped(call).await?;
+        self.follow_anew(bundle).await
+    }
+
+    /// Everything of this cluster is replaced by the primary's.
+    async fn follow_anew(&self, bundle: Bundle) -> Result<Reply, EngineError> {
+        let package = self.primary_client.bootstrap(&bundle.cluster_addrs, &bundle.identity).await;
+        let package = package.map_err(|why| EngineError::Invalid(format!("error fetching secondary bootstrap package: {why}")))?;
+        if package.set.as_str() != bundle.set {
+            return Err(cannot("the primary belongs to another replication set than the token says"));
+        }
+        let record = RoleRecord { primary_cluster_addr: String::new(), primary: Some(known(bundle)) };
+        self.adopt(package, &record).await?;
+        self.refresh();
+        Ok(Reply::empty().warn(FOUND))
+    }
+
+    pub(super) async fn disable_secondary(&self) -> Result<Reply, EngineError> {
+        match self.ctx.store.role() {
+            Role::Secondary { filling: false, .. } => {}
+            Role::Secondary { filling: true, .. } => {
+                return Err(cannot("this cluster is being filled for the first time and holds only a part: wait, or use update-primary"));
+            }
+            Role::Primary { .. } => return Err(cannot("this cluster is a performance primary: use primary/disable")),
+            Role::Alone => return Err(cannot("performance replication is disabled already")),
+        }
+        self.change_role(Role::Alone, &RoleRecord::default(), true).await?;
+        Ok(Reply::empty().warn(DISABLED))
+    }
+
+    pub(super) async fn promote(&self, call: &Call<'_>) -> Result<Reply, EngineError> {
+        let (set, generation) = match self.ctx.store.role() {
+            Role::Secondary { set, generation, filling: false } => (set, generation),
+            Role::Secondary { filling: true, .. } => {
+                return Err(EngineError::Unavailable("this cluster is being filled for the first time, try again later".to_owned()));
+            }
+            Role::Primary { .. } => return Err(cannot("this cluster is a performance primary already")),
+            Role::Alone => return Err(cannot("performance replication is disabled: use primary/enable")),
+        };
+        let primary_cluster_addr = call.data().text("primary_cluster_addr")?.unwrap_or_default();
+        let (is_comparing, behind) = self.links.catching_up();
+        if (is_comparing || behind > 0) && !call.data().flag("force")?.unwrap_or(false) {
+            return Err(EngineError::Unavailable(BEHIND.to_owned()));
+        }
+        let role = Role::Primary { set, generation: Generation(generation.0 + 1), fenced_by: None };
+        tracing::warn!(generation = generation.0 + 1, behind, "this cluster is promoted");
+        self.change_role(role, &RoleRecord { primary_cluster_addr, primary: None }, true).await?;
+        Ok(Reply::empty().warn(PROMOTED))
+    }
+
+    pub(super) async fn update_primary(&self, call: &Call<'_>) -> Result<Reply, EngineError> {
+        let Role::Secondary { set, .. } = self.ctx.store.role() else {
+            return Err(cannot(&format!("this cluster is no performance secondary but {}: use secondary/enable", self.mode())));
+        };
+        let token = call.data().text("token")?;
+        let addrs = call.data().texts("update_primary_addrs")?.unwrap_or_default();
+        match (token.as_deref(), addrs.is_empty()) {
+            (Some(token), false) if !token.is_empty() => Err(cannot("token and update_primary_addrs exclude each other")),
+            (_, false) => {
+                let addrs: Vec<String> = addrs.iter().map(|addr| super::url_of(addr)).collect();
+                self.change_record(|record| match &mut record.primary {
+                    Some(primary) => {
+                        primary.cluster_addrs.clone_from(&addrs);
+                        Ok(())
+                    }
+                    None => Err(cannot("this secondary knows no primary: update-primary needs a token of the new one")),
+                })
+                .await?;
+                self.reconnect();
+                Ok(Reply::empty().warn(FOUND))
+            }
+            (None, true) => Err(cannot("missing token or update_primary_addrs")),
+            (Some(""), true) => {
+                self.change_record(|record| {
+                    record.primary.iter_mut().for_each(|primary| primary.cluster_addrs.clear());
+                    Ok(())
+                })
+                .await?;
+                self.reconnect();
+                Ok(Reply::empty().warn("This cluster no longer follows its primary until update-primary names one."))
+            }
+            (Some(_), true) => {
+                let bundle = self.unwrapped(call).await?;
+                if SetId::new(bundle.set.as_str()) != set {
+                    return self.follow_anew(bundle).await;
+                }
+                let primary = known(bundle);
+                self.change_record(|record| {
+                    record.primary = Some(primary.clone());
+                    Ok(())
+                })
+                .await?;
+                self.reconnect();
+                Ok(Reply::empty().warn(FOUND))
+            }
+        }
+    }
+
+    /// What the activation token in the request stands for. It is spent by this.
+    async fn unwrapped(&self, call: &Call<'_>) -> Result<Bundle, EngineError> {
+        let text = call.data().required_text("token")?;
+        let activation = Activation::read(&text).ok_or_else(|| cannot("the token is no activation token"))?;
+        let given = call.data().text("primary_api_addr")?.unwrap_or_default();
+        let leader_api_addr = if given.is_empty() { activation.api_addr.clone() } else { given };
+        if leader_api_addr.is_empty() {
+            return Err(cannot("the token does not tell the primary's API address: supply primary_api_addr"));
+        }
+        let target = JoinTarget { leader_api_addr, leader_ca_cert: authorities(call).await?, ..JoinTarget::default() };
+        let envelope = self.primary_client.unwrap(&target, &activation.token).await;
+        let envelope = envelope.map_err(|why| EngineError::Invalid(format!("error unwrapping secondary token: {why}")))?;
+        Bundle::of_envelope(&envelope).ok_or_else(|| cannot("the token was not made by primary/secondary-token"))
+    }
+
+    /// Where the primary may be found; empty if it is to be left alone.
+    pub fn primary_addrs(&self) -> Vec<String> {
+        self.contact.borrow().as_ref().map(|contact| contact.cluster_addrs.clone()).unwrap_or_default()
+    }
+
+    /// The primary told its addresses.
+    pub async fn learned(&self, addrs: Vec<String>) {
+        let changed = self
+            .change_record(|record| {
+                record.primary.iter_mut().for_each(|primary| primary.cluster_addrs.clone_from(&addrs));
+                Ok(())
+            })
+            .await;
+        if let Err(error) = changed {
+            tracing::warn!(%error, "the primary's addresses were not stored");
+        }
+    }
+}
+
+fn known(bundle: Bundle) -> KnownPrimary {
+    KnownPrimary { secondary_id: bundle.secondary_id, identity: bundle.identity, cluster_addrs: bundle.cluster_addrs }
+}
+
+/// PEM of `ca_file`, or of all files in `ca_path`: on this server's disk, for the call to the primary's API alone.
+async fn authorities(call: &Call<'_>) -> Result<String, EngineError> {
+    let file = call.data().text("ca_file")?.unwrap_or_default();
+    let folder = call.data().text("ca_path")?.unwrap_or_default();
+    let unreadable = |error: std::io::Error| EngineError::Invalid(format!("ca_file or ca_path cannot be read: {error}"));
+    if !file.is_empty() {
+        return tokio::fs::read_to_string(&file).await.map_err(unreadable);
+    }
+    let mut all = String::new();
+    if !folder.is_empty() {
+        let mut entries = tokio::fs::read_dir(&folder).await.map_err(unreadable)?;
+        while let Some(entry) = entries.next_entry().await.map_err(unreadable)? {
+            if entry.path().extension().is_some_and(|extension| extension == "pem" || extension == "crt") {
+                all.push_str(&tokio::fs::read_to_string(entry.path()).await.map_err(unreadable)?);
+                all.push('\n');
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// A status body's part about the primary.
+pub(super) fn describe(record: &RoleRecord) -> serde_json::Value {
+    match &record.primary {
+        Some(primary) => json!({
+            "secondary_id": primary.secondary_id,
+            "known_primary_cluster_addrs": primary.cluster_addrs,
+        }),
+        None => json!({ "secondary_id": "", "known_primary_cluster_addrs": [] }),
+    }
+}

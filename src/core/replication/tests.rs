@@ -1,0 +1,1 @@
+//! Replication as operators see it.
