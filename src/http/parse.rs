@@ -23,8 +23,6 @@ pub struct Head {
     pub path: ApiPath,
     /// What is wanted.
     pub operation: Operation,
-    /// Only the headers are wanted.
-    pub is_head: bool,
     /// The query, decoded, in order.
     pub query: Vec<(String, String)>,
 }
@@ -74,7 +72,7 @@ pub fn head(raw: &RawRequest) -> Result<Head, Answer> {
     } else {
         path
     };
-    Ok(Head { path, operation, is_head: raw.method == "HEAD", query })
+    Ok(Head { path, operation, query })
 }
 
 /// Reads headers and data, and makes the request.

@@ -58,11 +58,6 @@ impl Api {
         Self { core, options: Arc::new(options) }
     }
 
-    /// Settings.
-    pub(super) fn options(&self) -> &Options {
-        &self.options
-    }
-
     /// Answers one request. Once begun it is carried through, even if the client goes away meanwhile.
     pub(super) async fn answer(&self, raw: RawRequest, origin: Origin) -> RawResponse {
         let started = Instant::now();
