@@ -13,7 +13,8 @@ pub fn answer(refused: &Refused, has_token: bool) -> Answer {
         Refused::Denied if !has_token => (403, vec!["permission denied".to_owned()]),
         _ => table(refused),
     };
-    if status == 500 {
+    // A moment without an active node is no failure of ours, and standbys would say it for every request.
+    if status == 500 && !matches!(refused, Refused::NoActive) {
         tracing::error!(error = %chain(refused), "a request failed");
     }
     Answer::errors(status, errors)

@@ -116,15 +116,10 @@ async fn run(args: &Args, prepared: Prepared) -> anyhow::Result<()> {
         }
         println!("{}", banner::dev(&node.addresses.api, &opened.unseal_key, &opened.root_token));
     }
-    loop {
-        match signals.next().await {
-            Asked::Reload => {
-                println!("==> Vault reload triggered");
-                reload_level(args, &logs);
-                node.reload().await;
-            }
-            Asked::End => break,
-        }
+    while signals.next().await == Asked::Reload {
+        println!("==> Vault reload triggered");
+        reload_level(args, &logs);
+        node.reload().await;
     }
     println!("==> Vault shutdown triggered");
     tokio::select! {
