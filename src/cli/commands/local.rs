@@ -88,8 +88,14 @@ fn version_history(run: &mut Invocation) -> Outcome {
         return Ok(0);
     }
     let details = envelope.get("data").and_then(|members| members.get("key_info"));
-    let of =
-        |name: &str, field: &str| details.and_then(|all| all.get(name)).and_then(|one| one.get(field)).map(go_text).unwrap_or_default();
+    let of = |name: &str, field: &str| {
+        details
+            .and_then(|all| all.get(name))
+            .and_then(|one| one.get(field))
+            .filter(|value| !value.is_null())
+            .map(go_text)
+            .unwrap_or_default()
+    };
     let rows = keys_of(&envelope)
         .unwrap_or_default()
         .into_iter()

@@ -45,17 +45,23 @@ fn is_sealed(seal: &Map<String, Value>) -> bool {
 /// # Errors
 /// If the leader cannot be asked for.
 pub fn show_seal(run: &Invocation, client: &Client, seal: &Map<String, Value>) -> Result<(), Failure> {
-    let leader = if is_sealed(seal) {
-        None
-    } else {
-        client.envelope(&Call::get("sys/leader").unwrapped()).map_err(|error| error.during("Error checking leader status"))?
-    };
+    let leader = leader(client)?;
     if run.is_structured() {
         run.print_structured(&Value::Object(merged(seal, leader.as_ref())));
     } else {
         run.print(&table::key_value(rows(seal, leader.as_ref())));
     }
     Ok(())
+}
+
+/// What the node knows of the active one. That it is sealed still says that it has others.
+fn leader(client: &Client) -> Result<Option<Map<String, Value>>, Failure> {
+    match client.envelope(&Call::get("sys/leader").unwrapped()) {
+        Err(error @ CallError::Refused { .. }) if error.to_string().contains("Vault is sealed") => {
+            Ok(serde_json::json!({ "ha_enabled": true }).as_object().cloned())
+        }
+        other => other.map_err(|error| error.during("Error checking leader status")),
+    }
 }
 
 const SEAL_ORDER: &[&str] = &[
@@ -140,7 +146,7 @@ fn rows(seal: &Map<String, Value>, leader: Option<&Map<String, Value>>) -> Vec<(
     let leader = leader.unwrap_or(&none);
     let is_ha = on(leader, "ha_enabled");
     add("HA Enabled", is_ha.to_string());
-    if !is_ha {
+    if !is_ha || is_sealed(seal) {
         return rows;
     }
     let or_none = |value: String| if value.is_empty() { "<none>".to_owned() } else { value };
@@ -175,9 +181,10 @@ mod tests {
     #[test]
     fn a_sealed_node_shows_how_far_unsealing_is() {
         let seal = json!({"type": "shamir", "initialized": true, "sealed": true, "t": 3, "n": 5, "progress": 1, "nonce": "", "version": "1", "build_date": "d", "storage_type": "raft"});
-        let text = table::key_value(rows(seal.as_object().unwrap(), None));
+        let leader = json!({"ha_enabled": true});
+        let text = table::key_value(rows(seal.as_object().unwrap(), leader.as_object()));
         assert!(text.contains("Unseal Progress    1/3\nUnseal Nonce       n/a\n"), "{text}");
-        assert!(text.ends_with("HA Enabled         false"), "{text}");
+        assert!(text.ends_with("HA Enabled         true"), "{text}");
     }
 
     #[test]
