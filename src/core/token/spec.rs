@@ -45,12 +45,13 @@ pub struct TokenSpec {
 }
 
 impl TokenSpec {
-    /// A root token without an end; `id` for one that is not random.
+    /// A root token without an end. One with a given `id` is dev mode's, and looks as if the API had made it, as clients expect.
     pub fn root(id: Option<Secret<String>>) -> Self {
+        let (path, display_name) = if id.is_some() { ("auth/token/create", "token") } else { ("auth/token/root", "root") };
         Self {
             id,
-            path: "auth/token/root".to_owned(),
-            display_name: "root".to_owned(),
+            path: path.to_owned(),
+            display_name: display_name.to_owned(),
             policies: vec!["root".to_owned()],
             ..Self::default()
         }
