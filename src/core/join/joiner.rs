@@ -57,6 +57,9 @@ impl Seal {
     /// If the request does not fit, or no leader answers.
     pub async fn join(self: &Arc<Self>, request: JoinRequest) -> Result<JoinAnswer, SealError> {
         let JoinRequest { target, retry, non_voter, auto_join } = request;
+        if self.ctx().raft.status().borrow().is_removed {
+            return Err(SealError::failed("this node was removed from its cluster: erase its data before it joins again"));
+        }
         if self.is_initialized() {
             return Ok(JoinAnswer { joined: true });
         }
@@ -68,9 +71,6 @@ impl Seal {
         }
         if !self.ctx().is_sealed() {
             return Err(SealError::failed("node must be sealed before joining"));
-        }
-        if self.ctx().raft.status().borrow().is_removed {
-            return Err(SealError::failed("this node was removed from its cluster: erase its data before it joins again"));
         }
         if retry {
             self.join_in_background(vec![target], non_voter);

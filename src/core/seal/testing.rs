@@ -38,11 +38,14 @@ impl FirstRows for Rows {
     }
 }
 
+/// A node's log and state.
+type Reached = (Arc<OneNode>, Arc<MemStore>);
+
 /// Reaches nodes by name, in memory. Once a node has answered right, the leader's state is copied to it.
 #[derive(Default)]
 pub struct Net {
     leaders: Mutex<HashMap<String, Arc<Joins>>>,
-    joiners: Mutex<HashMap<String, (Arc<OneNode>, Arc<MemStore>)>>,
+    joiners: Mutex<HashMap<String, Reached>>,
 }
 
 #[async_trait]
