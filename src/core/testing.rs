@@ -168,11 +168,16 @@ pub struct Ground {
 impl Ground {
     /// An unsealed node, the only one of its cluster.
     pub fn new() -> Self {
+        Self::seeded(7)
+    }
+
+    /// The same with other entropy: a cluster with other keys.
+    pub fn seeded(seed: u64) -> Self {
         let store = Arc::new(MemStore::new());
         let raft = OneNode::new(store.clone());
         let start = Timestamp::parse_rfc3339("2026-01-01T00:00:00Z").unwrap();
         let clock = Arc::new(HandClock(AtomicU64::new(start.0)));
-        let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(7));
+        let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(seed));
         let context = Arc::new(Context::new(store.clone(), raft.clone(), clock.clone(), entropy.clone()));
         let root = RootKey::new(Secret::new(vec![7; 32])).unwrap();
         context.set_keys(Keys { root, keyring: Arc::new(Keyring::first(entropy.as_ref(), start)) });
@@ -240,7 +245,7 @@ impl Links for NoLinks {
 }
 
 /// No primary to become a secondary of.
-struct NoPrimary;
+pub struct NoPrimary;
 
 #[async_trait]
 impl PrimaryClient for NoPrimary {
@@ -263,10 +268,35 @@ fn refusal_status(refused: &Refused) -> (u16, Vec<String>) {
     (status, vec![refused.to_string()])
 }
 
+/// A request without a token and without fields.
+pub fn bare_request(operation: Operation, path: &str) -> Request {
+    Request {
+        id: RequestId::new(uuid::Uuid::new_v4().to_string()),
+        operation,
+        path: ApiPath::parse(path).unwrap(),
+        data: Data::default(),
+        token: None,
+        wrap_ttl: None,
+        headers: BTreeMap::new(),
+        connection: Connection::default(),
+    }
+}
+
 impl TestCore {
     /// With these kinds of engines, and the audit devices there are.
     pub async fn new(kinds: &'static [&'static Kind]) -> Self {
-        let ground = Ground::sealed();
+        Self::linked(kinds, 7, Arc::new(NoLinks), Arc::new(NoPrimary)).await
+    }
+
+    /// The same with other entropy, streams and primary.
+    pub async fn linked(
+        kinds: &'static [&'static Kind],
+        seed: u64,
+        links: Arc<dyn Links>,
+        primary_client: Arc<dyn PrimaryClient>,
+    ) -> Self {
+        let ground = Ground::seeded(seed);
+        ground.context.drop_keys();
         let upstream = Arc::new(FakeUpstream::default());
         let core = Core::new(Parts {
             context: ground.context.clone(),
@@ -276,8 +306,8 @@ impl TestCore {
             me: Member { name: "node".to_owned(), ..Member::default() },
             identity: Arc::new(NodeIdentity::in_memory()),
             join_client: Arc::new(NoLeader),
-            links: Arc::new(NoLinks),
-            primary_client: Arc::new(NoPrimary),
+            links,
+            primary_client,
             primary_contact: watch::Sender::new(None),
             refusal_status,
             options: Options::default(),
@@ -300,16 +330,7 @@ impl TestCore {
             Value::Object(map) => Data(map),
             _ => Data::default(),
         };
-        Request {
-            id: RequestId::new(uuid::Uuid::new_v4().to_string()),
-            operation,
-            path: ApiPath::parse(path).unwrap(),
-            data,
-            token: Some(self.root.clone()),
-            wrap_ttl: None,
-            headers: BTreeMap::new(),
-            connection: Connection::default(),
-        }
+        Request { data, token: Some(self.root.clone()), ..bare_request(operation, path) }
     }
 
     /// What a request of the root token ends in.

@@ -11,6 +11,8 @@ use super::record::RoleRecord;
 use crate::barrier::{BarrierError, Keyring, Txn, decrypt_value, encrypt_value};
 use crate::core::seal::root_key_handover_row;
 use crate::core::{BootstrapPackage, Keys, RootKey, keys};
+use crate::crypto::aead::KEY_BYTES;
+use crate::crypto::entropy::random_secret;
 use crate::engine::EngineError;
 use crate::machine::{Command, Op, Outcome, Role};
 use crate::storage::{MemStore, Physical as _};
@@ -78,20 +80,22 @@ impl Replication {
         Ok(())
     }
 
-    /// The local rows of a new cluster: its cubbyholes' mount; in dev mode also the primary's root token.
+    /// The local rows of a new cluster: its cubbyholes' mount, what tokens are made with; in dev mode also the primary's root token.
     fn first_local_rows(&self, old: &Keys, keyring: &Arc<Keyring>, root_token: Option<&Secret<String>>) -> Result<Vec<Op>, EngineError> {
         // As if nothing had been here before.
         let nothing = MemStore::new().reader();
         let mut txn = Txn::new(nothing, keyring.clone(), self.ctx.entropy.clone());
         let now = self.ctx.now();
         self.first_rows.mounts(&mut txn, now)?;
+        // Tokens go on being hashed with the salt that is in use now, so that nothing need be written while nothing may be; the key
+        // of batch tokens is a new one, or old ones would live on.
+        let salt = keys::token_salt();
+        if let Some(stored) = self.ctx.store.get(&salt).map_err(BarrierError::from)? {
+            let plain = decrypt_value(&old.keyring, &salt, &stored.value)?;
+            txn.put(salt, plain);
+        }
+        txn.put(keys::batch_token_key(), random_secret(self.ctx.entropy.as_ref(), KEY_BYTES));
         if let Some(token) = root_token {
-            // Tokens are hashed with the salt that is in use now, so it stays; the key of batch tokens does not, or old ones would live on.
-            let salt = keys::token_salt();
-            if let Some(stored) = self.ctx.store.get(&salt).map_err(BarrierError::from)? {
-                let plain = decrypt_value(&old.keyring, &salt, &stored.value)?;
-                txn.put(salt, plain);
-            }
             self.first_rows.root_token(&mut txn, now, Some(token))?;
         }
         let ops = txn.into_batch(now).ops;

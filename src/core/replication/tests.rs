@@ -1,1 +1,204 @@
-//! Replication as operators see it.
+//! Replication as operators see it: two clusters in memory, the calls between them made directly, no streams.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use serde_json::{Map, Value, json};
+
+use super::{Links, PrimaryClient};
+use crate::core::cluster_identity::ClusterIdentity;
+use crate::core::join::JoinTarget;
+use crate::core::testing::{NoLinks, NoPrimary, TestCore};
+use crate::core::{BootstrapPackage, Core, Refused, Response, ServeSecondary, Standing, keys};
+use crate::crypto::cert::Identity;
+use crate::engine::{EngineError, Operation};
+use crate::machine::{Command, Outcome, Role};
+use crate::storage::Physical;
+use crate::types::{Generation, Position, Secret};
+
+/// Streams that only remember what was asked of them.
+#[derive(Default)]
+struct SpyLinks {
+    cut: Mutex<Vec<String>>,
+    behind: Mutex<(bool, u64)>,
+}
+
+#[async_trait]
+impl Links for SpyLinks {
+    fn start(&self) {}
+    async fn stop(&self) {}
+    fn look_again(&self) {}
+    fn cut(&self, secondary_id: &str) {
+        self.cut.lock().unwrap().push(secondary_id.to_owned());
+    }
+    fn describe(&self) -> Map<String, Value> {
+        Map::new()
+    }
+    fn catching_up(&self) -> (bool, u64) {
+        *self.behind.lock().unwrap()
+    }
+}
+
+/// Calls a core in the same process.
+struct Direct(Arc<Core>);
+
+#[async_trait]
+impl PrimaryClient for Direct {
+    async fn unwrap(&self, target: &JoinTarget, token: &Secret<String>) -> Result<Value, String> {
+        assert_eq!(target.leader_api_addr, "http://primary");
+        let request = crate::engine::Request {
+            token: Some(token.clone()),
+            ..crate::core::testing::bare_request(Operation::Update, "sys/wrapping/unwrap")
+        };
+        let response = self.0.serve(request).await.map_err(|refused| refused.to_string())?;
+        let raw = response.raw.ok_or("not the wrapped answer")?;
+        serde_json::from_slice(&raw.bytes).map_err(|error| error.to_string())
+    }
+    async fn bootstrap(&self, _: &[String], identity: &Identity) -> Result<BootstrapPackage, String> {
+        let shown = identity.describe().map_err(|error| error.to_string())?;
+        let crate::crypto::cert::Peer::Secondary(id) = shown.peer else { return Err("no secondary".to_owned()) };
+        if !self.0.admits(&id, &shown.fingerprint) {
+            return Err("not admitted".to_owned());
+        }
+        ServeSecondary::bootstrap(self.0.as_ref(), &id).await
+    }
+}
+
+const PERFORMANCE: &str = "sys/replication/performance";
+
+async fn post(core: &TestCore, path: &str, data: Value) -> Result<Response, Refused> {
+    core.ask(Operation::Update, &format!("{PERFORMANCE}/{path}"), data).await
+}
+
+/// After a change of role, the parts are started anew.
+async fn active(core: &TestCore) {
+    let mut standing = core.core.lifecycle().follow_standing();
+    tokio::task::yield_now().await;
+    let wait = standing.wait_for(|standing| *standing == Standing::Active);
+    tokio::time::timeout(std::time::Duration::from_secs(20), wait).await.unwrap().unwrap();
+}
+
+#[track_caller]
+fn refused(answer: Result<Response, Refused>, part: &str) {
+    let text = answer.expect_err("it must be refused").to_string();
+    assert!(text.contains(part), "{text:?} does not say {part:?}");
+}
+
+async fn token_for(primary: &TestCore, id: &str) -> String {
+    let wrapped = post(primary, "primary/secondary-token", json!({ "id": id })).await.unwrap().wrap_info.unwrap();
+    assert!(wrapped.token.expose().starts_with("eyJ"));
+    assert_eq!(wrapped.creation_path, format!("{PERFORMANCE}/primary/secondary-token"));
+    wrapped.token.expose().clone()
+}
+
+/// A primary, and a cluster that can reach it.
+async fn pair() -> (TestCore, TestCore, Arc<SpyLinks>) {
+    let links = Arc::new(SpyLinks::default());
+    let primary = TestCore::linked(&[], 11, links.clone(), Arc::new(NoPrimary)).await;
+    let other = TestCore::linked(&[], 12, Arc::new(NoLinks), Arc::new(Direct(primary.core.clone()))).await;
+    post(&primary, "primary/enable", json!({})).await.unwrap();
+    active(&primary).await;
+    (primary, other, links)
+}
+
+#[tokio::test]
+async fn a_new_secondary_takes_the_primarys_keys_and_keeps_who_it_is() {
+    let (primary, secondary, _) = pair().await;
+    let was = ClusterIdentity::of(&secondary.ground.context).unwrap();
+    let token = token_for(&primary, "eu").await;
+    post(&secondary, "secondary/enable", json!({ "token": token, "primary_api_addr": "http://primary" })).await.unwrap();
+    assert!(matches!(secondary.ground.store.role(), Role::Secondary { filling: true, .. }));
+
+    // It is unsealed still, with the primary's keys, and reads its own rows under them.
+    let (ours, theirs) = (secondary.ground.context.keys().unwrap(), primary.ground.context.keys().unwrap());
+    assert_eq!(ours.root.secret.expose(), theirs.root.secret.expose());
+    assert_eq!(ClusterIdentity::of(&secondary.ground.context).unwrap(), was);
+    assert!(secondary.ground.store.get(&keys::root_key_handover()).unwrap().is_some());
+    assert_eq!(secondary.core.replication().status()["secondary_id"], "eu");
+
+    // It serves nobody, but says how it stands.
+    active(&secondary).await;
+    let asked = secondary.ask(Operation::Read, "sys/mounts", Value::Null).await;
+    assert!(matches!(asked, Err(Refused::Engine(EngineError::Unavailable(_)))), "{asked:?}");
+    let status = secondary.data(Operation::Read, "sys/replication/status", Value::Null).await;
+    assert_eq!(status["performance"]["mode"], "bootstrapping");
+
+    // Once it is filled, the old root token is nobody's.
+    let done = Command::Repair { ops: Vec::new(), done: Some(Position::default()), generation: Generation(1) };
+    assert!(matches!(secondary.ground.raft.apply(&done), Outcome::Committed(_)));
+    active(&secondary).await;
+    let asked = secondary.ask(Operation::Read, "sys/mounts", Value::Null).await;
+    assert!(matches!(asked, Err(Refused::BadToken | Refused::Denied)), "{asked:?}");
+}
+
+#[tokio::test]
+async fn an_activation_token_works_once_and_leaves_everything_if_it_does_not() {
+    let (primary, other, _) = pair().await;
+    let token = token_for(&primary, "eu").await;
+    let data = json!({ "token": token, "primary_api_addr": "http://primary" });
+    post(&primary, "primary/revoke-secondary", json!({ "id": "eu" })).await.unwrap();
+    refused(post(&other, "secondary/enable", data.clone()).await, "not admitted");
+    refused(post(&other, "secondary/enable", data).await, "wrapping token is not valid");
+    refused(post(&other, "secondary/enable", json!({ "token": token })).await, "supply primary_api_addr");
+    refused(post(&other, "secondary/enable", json!({ "token": "a b" })).await, "no activation token");
+    assert_eq!(other.ground.store.role(), Role::Alone);
+    assert!(other.ask(Operation::Read, "sys/mounts", Value::Null).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_id_is_given_once_and_is_free_again_when_it_was_revoked() {
+    let (primary, _, links) = pair().await;
+    token_for(&primary, "eu").await;
+    refused(post(&primary, "primary/secondary-token", json!({ "id": "eu" })).await, "known already");
+    refused(post(&primary, "primary/secondary-token", json!({ "id": "a/b" })).await, "without slashes");
+    refused(post(&primary, "primary/secondary-token", json!({})).await, "id");
+    refused(post(&primary, "primary/secondary-token", json!({ "id": "x", "secondary_public_key": "k" })).await, "not supported");
+    assert_eq!(primary.core.replication().status()["known_secondaries"], json!(["eu"]));
+    post(&primary, "primary/revoke-secondary", json!({ "id": "eu" })).await.unwrap();
+    assert_eq!(*links.cut.lock().unwrap(), ["eu"]);
+    token_for(&primary, "eu").await;
+}
+
+#[tokio::test]
+async fn a_call_in_the_wrong_mode_names_the_mode_and_the_right_call() {
+    let alone = TestCore::new(&[]).await;
+    refused(post(&alone, "primary/demote", json!({})).await, "disabled");
+    refused(post(&alone, "primary/disable", json!({})).await, "disabled already");
+    refused(post(&alone, "primary/secondary-token", json!({ "id": "a" })).await, "primary/enable first");
+    refused(post(&alone, "secondary/promote", json!({})).await, "use primary/enable");
+    refused(post(&alone, "secondary/update-primary", json!({ "token": "" })).await, "use secondary/enable");
+    refused(post(&alone, "secondary/disable", json!({})).await, "disabled already");
+    refused(post(&alone, "secondary/generate-public-key", json!({})).await, "not supported yet");
+    post(&alone, "primary/enable", json!({})).await.unwrap();
+    active(&alone).await;
+    refused(post(&alone, "primary/enable", json!({})).await, "a performance primary already");
+    refused(post(&alone, "secondary/enable", json!({ "token": "t" })).await, "primary/demote");
+    refused(post(&alone, "secondary/promote", json!({})).await, "a performance primary already");
+}
+
+#[tokio::test]
+async fn a_cluster_is_demoted_and_promoted_in_the_same_set() {
+    let (primary, _, links) = pair().await;
+    let set = primary.ground.store.role().set().cloned();
+    post(&primary, "primary/demote", json!({})).await.unwrap();
+    active(&primary).await;
+    assert_eq!(primary.ground.store.role().mode(), "secondary");
+    refused(post(&primary, "secondary/update-primary", json!({ "update_primary_addrs": ["a:1"] })).await, "knows no primary");
+    *links.behind.lock().unwrap() = (false, 3);
+    refused(post(&primary, "secondary/promote", json!({})).await, "still catching up");
+    post(&primary, "secondary/promote", json!({ "force": true })).await.unwrap();
+    active(&primary).await;
+    let role = primary.ground.store.role();
+    assert_eq!((role.mode(), role.set(), role.generation()), ("primary", set.as_ref(), Generation(2)));
+    post(&primary, "primary/disable", json!({})).await.unwrap();
+    assert_eq!(primary.ground.store.role(), Role::Alone);
+}
+
+#[tokio::test]
+async fn the_trees_are_checked_against_their_rows() {
+    let alone = TestCore::new(&[]).await;
+    let report = alone.data(Operation::Update, "sys/replication/merkle-check", json!({})).await;
+    let trees = &report["merkle_corruption_report"]["corrupted_tree_map"];
+    assert_eq!((&trees["1"]["tree_type"], &trees["2"]["tree_type"]), (&json!("replicated"), &json!("local")));
+    assert_eq!(trees["1"]["corrupted_index_tuples_map"], Value::Null);
+}
