@@ -1,5 +1,7 @@
 //! What a line tells.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use crate::engine::{Caller, Operation, Request};
@@ -81,6 +83,8 @@ pub struct Event<'a> {
     pub time: Timestamp,
     /// The request.
     pub request: &'a Request,
+    /// Its headers that are to be told, by name in lower case, and whether their values are hashed.
+    pub headers: &'a BTreeMap<String, bool>,
     /// What it was found to be.
     pub operation: Operation,
     /// Who asks.

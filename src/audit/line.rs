@@ -170,6 +170,12 @@ fn request(event: &Event<'_>, hasher: &Hasher) -> Map<String, Value> {
     if let Some(ttl) = asked.wrap_ttl {
         request.add("wrap_ttl", ttl.0);
     }
+    let told = event.headers.iter().filter_map(|(name, is_hashed)| Some((name, *is_hashed, asked.headers.get(name)?)));
+    let told = told.map(|(name, is_hashed, values)| {
+        let values: Vec<Value> = values.iter().map(|value| if is_hashed { hasher.text(value) } else { value.as_str().into() }).collect();
+        (name.clone(), Value::Array(values))
+    });
+    request.add("headers", told.collect::<Map<_, _>>());
     request.0
 }
 
@@ -250,7 +256,7 @@ mod tests {
             data: Data(sent),
             token: Some(Secret::new("hvs.canary-2".to_owned())),
             wrap_ttl: None,
-            headers: BTreeMap::new(),
+            headers: ["x-told", "x-hashed", "x-not"].map(|name| (name.to_owned(), vec![format!("canary-of-{name}")])).into(),
             connection: Connection { remote: Some("10.0.0.5:41234".parse().unwrap()) },
         }
     }
@@ -271,6 +277,7 @@ mod tests {
             phase: Phase::Response,
             time: Timestamp(0),
             request: &request,
+            headers: &BTreeMap::from([("x-hashed".to_owned(), true)]),
             operation: Operation::Update,
             caller: &Caller::default(),
             place: None,

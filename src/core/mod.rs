@@ -27,6 +27,7 @@ mod pipeline;
 mod response;
 mod router;
 pub mod seal;
+mod settings;
 mod sys;
 #[cfg(test)]
 pub mod testing;
@@ -42,6 +43,7 @@ pub use observer::CoreObserver;
 pub use options::Options;
 pub use response::{AuthInfo, Refused, Response, WrapInfo};
 pub use router::{Clash, Router};
+pub use settings::{Cors, Settings};
 
 pub use upstream::{
     BootstrapPackage, FORWARDED_HEADER, ForwardError, PrimaryCall, PrimaryContact, PrimaryReply, RawRequest, RawResponse, Serve, ServeNode,
@@ -151,6 +153,7 @@ pub struct Core {
     system_areas: Vec<Box<dyn SystemEngine>>,
     token_areas: Vec<Box<dyn SystemEngine>>,
     in_flight: sys::InFlight,
+    settings: Settings,
     /// How far this cluster's shared state reaches; announced.
     applied: watch::Sender<WalIndex>,
 }
@@ -221,6 +224,7 @@ impl Core {
         let token_areas: Vec<Box<dyn SystemEngine>> =
             vec![Box::new(TokenEngine::new(tokens.clone(), policies.clone(), mounts.clone()))];
         let applied = watch::Sender::new(context.store.positions().performance.wal);
+        let settings = Settings::new(context.clone());
         Arc::new(Self {
             context,
             options,
@@ -239,6 +243,7 @@ impl Core {
             system_areas,
             token_areas,
             in_flight,
+            settings,
             applied,
         })
     }
@@ -287,6 +292,10 @@ impl Core {
     /// How this node comes by its keys.
     pub fn seal(&self) -> &Arc<Seal> {
         &self.seal
+    }
+    /// Settings that are changed through the API.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
     /// What runs on this node.
     pub fn lifecycle(&self) -> &Arc<Lifecycle> {

@@ -59,6 +59,7 @@ impl Observer for Core {
             self.mounts.note(&borrowed);
             self.audit.note(&borrowed);
             self.replication.note(applied);
+            self.settings.note(&borrowed);
         }
         if applied.role.is_some() {
             // A secondary that has been filled may write mounts of its own now.
@@ -74,6 +75,7 @@ impl Observer for Core {
         self.policies.forget_all();
         self.mounts.note_all();
         self.audit.note_all();
+        self.settings.note_all();
         self.lifecycle.look_again();
         self.applied.send_replace(self.context.store.positions().performance.wal);
     }

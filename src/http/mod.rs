@@ -8,6 +8,7 @@
 mod answer;
 mod bare;
 mod body;
+mod cors;
 mod forward;
 mod listener;
 mod metrics;

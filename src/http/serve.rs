@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::answer::Answer;
 use super::parse::{self, Head};
-use super::{bare, forward, metrics, render, status};
+use super::{bare, cors, forward, metrics, render, status};
 use crate::core::{Core, RawRequest, RawResponse, Refused, Serve, Standing};
 use crate::types::RequestId;
 
@@ -64,7 +64,7 @@ impl Api {
         let api = self.clone();
         let limit = self.options.max_request_duration;
         let task = tokio::spawn(async move {
-            match tokio::time::timeout(limit, api.route(raw, origin)).await {
+            match tokio::time::timeout(limit, api.route_across_origins(raw, origin)).await {
                 Ok(response) => response,
                 Err(_) => {
                     Answer::error(500, "the request took too long: its outcome is not known, it may or may not have happened").into_raw()
@@ -76,6 +76,18 @@ impl Api {
             Answer::error(500, "internal error").into_raw()
         });
         metrics::answered(response.status, started.elapsed());
+        response
+    }
+
+    /// What a standby hands on was looked at by the standby.
+    async fn route_across_origins(&self, raw: RawRequest, origin: Origin) -> RawResponse {
+        let page = cors::origin(&raw).filter(|_| origin != Origin::Node);
+        let Some((page, rules)) = page.zip(self.core.settings().cors()) else { return self.route(raw, origin).await };
+        let mut response = match cors::answer(&rules, &raw) {
+            Some(answer) => answer.into_raw(),
+            None => self.route(raw, origin).await,
+        };
+        cors::mark(&rules, &page, &mut response);
         response
     }
 

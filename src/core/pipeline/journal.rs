@@ -123,6 +123,7 @@ impl<'r> Journal<'r> {
             phase,
             time: self.core.context.now(),
             request: self.asked.request,
+            headers: &self.core.settings.audited_headers(),
             operation: self.operation,
             caller: &self.caller,
             place,

@@ -317,8 +317,12 @@ async fn nothing_is_done_that_no_audit_device_logs() {
     let log = folder.path().join("audit.log");
     let file = |path: &std::path::Path| json!({ "type": "file", "options": { "file_path": path.display().to_string() } });
     test.ask(Operation::Update, "sys/audit/file", file(&log)).await.unwrap();
-    test.ask(Operation::Update, "num/n/a", json!({ "number": 7 })).await.unwrap();
+    test.ask(Operation::Update, "sys/config/auditing/request-headers/X-Mine", json!({ "hmac": false })).await.unwrap();
+    let headers = [("x-mine".to_owned(), vec!["told".to_owned()]), ("x-other".to_owned(), vec!["untold".to_owned()])].into();
+    let request = Request { headers, ..test.request(Operation::Update, "num/n/a", json!({ "number": 7 })) };
+    test.core.serve(request).await.unwrap();
     let lines = std::fs::read_to_string(&log).unwrap();
+    assert!(lines.contains(r#""headers":{"x-mine":["told"]}"#) && !lines.contains("untold"), "{lines}");
     assert!(lines.lines().count() >= 2 && lines.contains("num/n/a"), "{lines}");
     test.ask(Operation::Delete, "sys/audit/file", Value::Null).await.unwrap();
     let missing = folder.path().join("none/audit.log");

@@ -1,10 +1,10 @@
 //! `sys/config/…`: what is configured through the API (CORS, headers of the web interface, audited headers) and the sanitized state.
 
 use async_trait::async_trait;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
 use crate::barrier::Txn;
-use crate::core::{Options, SystemEngine, keys, mounts};
+use crate::core::{Cors, Options, SystemEngine, keys, mounts};
 use crate::engine::{Access, Call, EngineError, Operation, Reply, Route, Writes};
 
 /// `sys/config`.
@@ -53,8 +53,14 @@ fn cors(call: &Call<'_>, txn: &mut Txn) -> Result<Reply, EngineError> {
     let key = keys::config("cors");
     match call.operation {
         Operation::Read => {
-            let stored: Option<Map<String, Value>> = mounts::get_row(txn, &key)?;
-            Ok(Reply::data(stored.unwrap_or_else(|| super::object(json!({ "enabled": false })))))
+            Ok(match mounts::get_row::<Cors>(txn, &key)? {
+                Some(cors) => Reply::json(json!({
+                    "enabled": cors.enabled,
+                    "allowed_origins": cors.allowed_origins,
+                    "allowed_headers": cors.allowed_headers,
+                })),
+                None => Reply::json(json!({ "enabled": false })),
+            })
         }
         Operation::Delete => {
             txn.delete(key);
@@ -74,8 +80,7 @@ fn cors(call: &Call<'_>, txn: &mut Txn) -> Result<Reply, EngineError> {
                 return Err(EngineError::invalid("to allow all origins the '*' must be the only value for allowed_origins"));
             }
             let headers = data.texts("allowed_headers")?.unwrap_or_default();
-            let stored = json!({ "enabled": true, "allowed_origins": origins, "allowed_headers": headers });
-            mounts::put_row(txn, key, &stored);
+            mounts::put_row(txn, key, &Cors { enabled: true, allowed_origins: origins, allowed_headers: headers });
             Ok(Reply::empty())
         }
     }
