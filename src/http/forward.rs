@@ -7,22 +7,30 @@ use crate::core::{ActiveNode, Core, ForwardError, RawRequest, RawResponse};
 /// Paths that clients are sent to the active node for, because of their size.
 const REDIRECTED: &[&str] = &["/v1/sys/storage/raft/snapshot", "/v1/sys/storage/raft/snapshot-force"];
 
+/// What came of handing a request on.
+pub enum Handed {
+    /// The client's answer.
+    Answered(RawResponse),
+    /// Nobody could take it, and nothing happened: the answer to give if that lasts.
+    NotYet(RawResponse),
+}
+
 /// Hands `raw` on.
-pub async fn hand_on(core: &Core, active: Option<ActiveNode>, raw: RawRequest) -> RawResponse {
-    let Some(active) = active else { return no_active() };
+pub async fn hand_on(core: &Core, active: Option<ActiveNode>, raw: RawRequest) -> Handed {
+    let Some(active) = active else { return Handed::NotYet(no_active()) };
     let wants_no_forwarding = parse::header(&raw, "x-vault-no-request-forwarding").is_some_and(|value| !value.is_empty());
     let path = raw.uri.split('?').next().unwrap_or_default();
     let to = redirect(&active.member.api_addr, &raw.uri);
     if wants_no_forwarding || REDIRECTED.contains(&path) {
-        return to.into_raw();
+        return Handed::Answered(to.into_raw());
     }
     match core.upstream().to_active(raw).await {
-        Ok(response) => response,
+        Ok(response) => Handed::Answered(response),
         Err(error) => {
-            if let ForwardError::Unreachable(detail) = &error {
-                tracing::warn!(%detail, "the active node cannot be reached: the client is sent there");
-            }
-            status::forward(&error).unwrap_or(to).into_raw()
+            tracing::debug!(%error, "the request was not handed on");
+            let answer = status::forward(&error).unwrap_or(to).into_raw();
+            // Sending the client to a node that does not answer would help nobody until it is known that this lasts.
+            if matches!(error, ForwardError::Unknown(_)) { Handed::Answered(answer) } else { Handed::NotYet(answer) }
         }
     }
 }

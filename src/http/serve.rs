@@ -7,10 +7,16 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use super::answer::Answer;
+use super::forward::Handed;
 use super::parse::{self, Head};
 use super::{bare, cors, forward, metrics, render, status};
-use crate::core::{Core, RawRequest, RawResponse, Refused, Serve, Standing};
+use crate::core::{CommitError, Core, RawRequest, RawResponse, Refused, Serve, Standing, WriteError};
 use crate::types::RequestId;
+
+/// How long a request waits for another node to take over: about as long as an election takes, thrice.
+const FAILOVER_PATIENCE: Duration = Duration::from_secs(6);
+/// How often it looks whether one did.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Settings of the API.
 #[derive(Clone, Debug)]
@@ -102,30 +108,47 @@ impl Api {
         if let Some(answer) = bare::local(&self.core, &head, &raw, origin).await {
             return answer.into_raw();
         }
-        match self.core.standing() {
-            Standing::Uninitialized | Standing::Sealed | Standing::Removed => bare::while_sealed(&head).into_raw(),
-            Standing::Standby { .. } if origin == Origin::Node => status::answer(&Refused::NoActive, false).into_raw(),
-            Standing::Standby { active } => match bare::on_standby(&head) {
-                Some(answer) => answer.into_raw(),
-                None => forward::hand_on(&self.core, active, raw).await,
-            },
-            Standing::Active => match bare::on_active(&self.core, &head, &raw).await {
-                Some(answer) => answer.into_raw(),
-                None => self.serve_here(&head, &raw).await.into_raw(),
-            },
+        let deadline = tokio::time::Instant::now() + FAILOVER_PATIENCE;
+        loop {
+            let not_yet = match self.core.standing() {
+                Standing::Uninitialized | Standing::Sealed | Standing::Removed => return bare::while_sealed(&head).into_raw(),
+                Standing::Standby { .. } if origin == Origin::Node => status::answer(&Refused::NoActive, false).into_raw(),
+                Standing::Standby { active } => match bare::on_standby(&head) {
+                    Some(answer) => return answer.into_raw(),
+                    None => match forward::hand_on(&self.core, active, raw.clone()).await {
+                        Handed::Answered(response) => return response,
+                        Handed::NotYet(response) => response,
+                    },
+                },
+                Standing::Active => match bare::on_active(&self.core, &head, &raw).await {
+                    Some(answer) => return answer.into_raw(),
+                    None => match self.serve_here(&head, &raw).await {
+                        Handed::Answered(response) => return response,
+                        Handed::NotYet(response) => response,
+                    },
+                },
+            };
+            // Nothing happened so far. While another node takes over, the client waits here instead of trying again itself.
+            if tokio::time::Instant::now() >= deadline {
+                return not_yet;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
 
-    async fn serve_here(&self, head: &Head, raw: &RawRequest) -> Answer {
+    async fn serve_here(&self, head: &Head, raw: &RawRequest) -> Handed {
         let id = RequestId::new(uuid::Uuid::new_v4().to_string());
         let request = match parse::request(id, head, raw) {
             Ok(request) => request,
-            Err(answer) => return answer,
+            Err(answer) => return Handed::Answered(answer.into_raw()),
         };
         let has_token = request.token.is_some();
         match self.core.serve(request).await {
-            Ok(response) => render::answer(head.operation, head.path.as_str(), response),
-            Err(refused) => status::answer(&refused, has_token),
+            Ok(response) => Handed::Answered(render::answer(head.operation, head.path.as_str(), response).into_raw()),
+            Err(refused) => {
+                let answer = status::answer(&refused, has_token).into_raw();
+                if is_for_another_leader(&refused) { Handed::NotYet(answer) } else { Handed::Answered(answer) }
+            }
         }
     }
 
@@ -141,6 +164,11 @@ impl Api {
             _ => Answer::errors(404, Vec::new()),
         }
     }
+}
+
+/// Refused before anything happened, because this node had just lost its leadership.
+fn is_for_another_leader(refused: &Refused) -> bool {
+    matches!(refused, Refused::NoActive | Refused::Write(WriteError::Commit(CommitError::NotLeader { .. })))
 }
 
 #[async_trait]
