@@ -48,7 +48,7 @@ impl Client {
     }
     /// The same client with another token.
     #[must_use]
-    pub fn as_holder_of(mut self, token: Option<Secret<String>>) -> Self {
+    pub fn with_token(mut self, token: Option<Secret<String>>) -> Self {
         self.token = token;
         self
     }

@@ -154,10 +154,7 @@ impl Connection {
             headers.push(("X-Vault-Policy-Override".to_owned(), "true".to_owned()));
         }
         let key = either("client-key", "CLIENT_KEY");
-        let client_cert = match either("client-cert", "CLIENT_CERT") {
-            Some(cert) => Some((cert.clone(), key.unwrap_or(cert))),
-            None => None,
-        };
+        let client_cert = either("client-cert", "CLIENT_CERT").map(|cert| (cert.clone(), key.unwrap_or(cert)));
         Ok(Self {
             address: address.trim_end_matches('/').to_owned(),
             ca_cert: either("ca-cert", "CACERT"),

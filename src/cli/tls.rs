@@ -54,10 +54,10 @@ fn roots(connection: &Connection) -> Result<Vec<Certificate<'static>>, Failure> 
     }
     let from_environment = std::env::var("SSL_CERT_FILE").ok();
     let bundles = from_environment.iter().map(String::as_str).chain(SYSTEM_BUNDLES.iter().copied());
-    for bundle in bundles.filter(|bundle| Path::new(bundle).exists()) {
-        return certificates(&read(Path::new(bundle))?, bundle);
+    match bundles.into_iter().find(|bundle| Path::new(bundle).exists()) {
+        Some(bundle) => certificates(&read(Path::new(bundle))?, bundle),
+        None => Ok(Vec::new()),
     }
-    Ok(Vec::new())
 }
 
 fn folder_of(folder: &Path) -> Result<Vec<Certificate<'static>>, Failure> {

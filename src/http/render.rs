@@ -36,7 +36,7 @@ mod tests {
     use serde_json::{Map, Value, json};
 
     use super::*;
-    use crate::core::{AuthInfo, WrapInfo};
+    use crate::core::WrapInfo;
 
     fn object(value: Value) -> Map<String, Value> {
         let Value::Object(map) = value else { panic!("tests pass objects") };

@@ -43,7 +43,8 @@ fn a_node_keeps_what_it_acknowledged() {
     let init = server.json("PUT", "/v1/sys/init", "", &json!({"secret_shares": 3, "secret_threshold": 2}));
     assert_eq!(init.status, 200, "{}", init.text);
     let root = init.json["root_token"].as_str().unwrap().to_owned();
-    let keys: Vec<String> = init.json["keys_base64"].as_array().unwrap().iter().take(2).map(|key| key.as_str().unwrap().to_owned()).collect();
+    let keys: Vec<String> =
+        init.json["keys_base64"].as_array().unwrap().iter().take(2).map(|key| key.as_str().unwrap().to_owned()).collect();
     assert_eq!(server.json("PUT", "/v1/sys/init", "", &json!({"secret_shares": 1, "secret_threshold": 1})).status, 400);
     assert_eq!(server.call("GET", "/v1/sys/health", &[], b"").status, 503);
 

@@ -14,7 +14,6 @@ pub type Answer = (u16, Value);
 pub struct Node {
     pub name: String,
     pub port: u16,
-    pub folder: PathBuf,
     config: PathBuf,
     child: Option<Child>,
     agent: ureq::Agent,
@@ -58,7 +57,7 @@ impl Node {
             .timeout_global(Some(Duration::from_secs(40)))
             .build()
             .into();
-        Self { name: name.to_owned(), port, folder: data, config, child: None, agent }
+        Self { name: name.to_owned(), port, config, child: None, agent }
     }
 
     /// Starts the process and waits until it answers.

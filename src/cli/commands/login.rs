@@ -94,7 +94,7 @@ fn with_token(run: &mut Invocation, client: Client) -> Result<(Client, Map<Strin
         "-" => prompt::secret("", true)?,
         given => Secret::new(given.strip_prefix("token=").unwrap_or(given).trim().to_owned()),
     };
-    let client = client.as_holder_of(Some(token.clone()));
+    let client = client.with_token(Some(token.clone()));
     let call = Call::get("auth/token/lookup-self").unwrapped();
     if client.explains() {
         client.send(&Call::get("auth/token/lookup-self"))?;
@@ -127,7 +127,7 @@ fn finish(run: &mut Invocation, client: Client, mut envelope: Map<String, Value>
             return print_token(run, &wrapping);
         }
         if !run.is("no-store") {
-            let client = client.as_holder_of(Some(Secret::new(wrapping)));
+            let client = client.with_token(Some(Secret::new(wrapping)));
             let call = Call::put("sys/wrapping/unwrap", json!({})).unwrapped();
             envelope = client.envelope(&call).map_err(|error| error.during("Error unwrapping"))?.unwrap_or_default();
         }

@@ -42,7 +42,7 @@ async fn a_lease_is_renewed_and_ends() {
     world.ground.clock.pass(10);
     assert_eq!(world.refused(root, "sys/leases/renew", json!({"lease_id": made.id})).await, "lease expired");
     world.sweep().await;
-    assert_eq!(*world.mounts.revoked.lock().unwrap(), [made.id.clone()]);
+    assert_eq!(world.mounts.revoked.lock().unwrap().as_slice(), std::slice::from_ref(&made.id));
     assert_eq!(world.rows("sys/lease/"), 0);
     assert_eq!(world.refused(root, "sys/leases/renew", json!({"lease_id": made.id})).await, "lease not found");
     assert_eq!(world.refused(root, "sys/leases/lookup", json!({"lease_id": made.id})).await, "invalid lease");

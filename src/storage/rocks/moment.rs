@@ -16,6 +16,7 @@ const CHUNK: usize = 256;
 pub(super) struct Pages(Vec<Arc<[PageSum; CHUNK]>>);
 
 impl Pages {
+    #[expect(clippy::rc_clone_in_vec_init, reason = "empty chunks are one chunk until they are written")]
     pub(super) fn empty() -> Self {
         Self(vec![Arc::new([PageSum::default(); CHUNK]); PAGES / CHUNK])
     }

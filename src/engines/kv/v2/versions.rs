@@ -27,10 +27,10 @@ fn asked_versions(call: &Call<'_>, missing: &str) -> Result<Vec<u64>, EngineErro
 
 /// `DELETE data/:path`.
 pub(super) fn delete_newest(call: &Call<'_>, view: &mut View<'_>, path: &str) -> Result<Reply, EngineError> {
-    if let Some(mut record) = load(view, path)? {
-        if record.delete(&[record.current], call.now) {
-            save(view, path, &record);
-        }
+    if let Some(mut record) = load(view, path)?
+        && record.delete(&[record.current], call.now)
+    {
+        save(view, path, &record);
     }
     Ok(Reply::empty())
 }
@@ -38,10 +38,10 @@ pub(super) fn delete_newest(call: &Call<'_>, view: &mut View<'_>, path: &str) ->
 /// `POST delete/:path`.
 pub(super) fn delete(call: &Call<'_>, view: &mut View<'_>, path: &str) -> Result<Reply, EngineError> {
     let numbers = asked_versions(call, "No version number provided")?;
-    if let Some(mut record) = load(view, path)? {
-        if record.delete(&numbers, call.now) {
-            save(view, path, &record);
-        }
+    if let Some(mut record) = load(view, path)?
+        && record.delete(&numbers, call.now)
+    {
+        save(view, path, &record);
     }
     Ok(Reply::empty())
 }
@@ -50,10 +50,10 @@ pub(super) fn delete(call: &Call<'_>, view: &mut View<'_>, path: &str) -> Result
 pub(super) fn undelete(call: &Call<'_>, view: &mut View<'_>, path: &str) -> Result<Reply, EngineError> {
     let numbers = asked_versions(call, "No version number provided")?;
     let config = load_config(view)?;
-    if let Some(mut record) = load(view, path)? {
-        if record.undelete(&numbers, &config, call.now) {
-            save(view, path, &record);
-        }
+    if let Some(mut record) = load(view, path)?
+        && record.undelete(&numbers, &config, call.now)
+    {
+        save(view, path, &record);
     }
     Ok(Reply::empty())
 }
