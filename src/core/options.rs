@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::lockout;
 use crate::types::Ttl;
 use crate::types::limits::{DEFAULT_LEASE_TTL_SECS, WAL_WAIT_DEFAULT};
 
@@ -22,6 +23,8 @@ pub struct Options {
     pub ui: bool,
     /// How long a secondary waits for its own forwarded write to come back.
     pub wal_wait: Duration,
+    /// `user_lockout`: where a mount says nothing of it.
+    pub lockout: lockout::Settings,
     /// In dev mode, `secret/` is mounted at first start.
     pub is_dev: bool,
     /// `sys/config/state/sanitized`: the configuration without its secrets.
@@ -37,6 +40,7 @@ impl Default for Options {
             api_addr: String::new(),
             ui: false,
             wal_wait: WAL_WAIT_DEFAULT,
+            lockout: lockout::Settings::default(),
             is_dev: false,
             sanitized: Map::new(),
         }

@@ -28,8 +28,15 @@ pub struct Args {
 }
 
 /// Flags with a value that are taken and change nothing.
-const IGNORED_VALUES: &[&str] =
-    &["experiment", "log-rotate-bytes", "log-rotate-duration", "log-rotate-max-files", "dev-plugin-dir", "dev-latency", "dev-latency-jitter"];
+const IGNORED_VALUES: &[&str] = &[
+    "experiment",
+    "log-rotate-bytes",
+    "log-rotate-duration",
+    "log-rotate-max-files",
+    "dev-plugin-dir",
+    "dev-latency",
+    "dev-latency-jitter",
+];
 /// Flags without a value that are taken and change nothing.
 const IGNORED: &[&str] = &["exit-on-core-shutdown", "combine-logs", "disable-gated-logs", "dev-ha", "dev-transactional", "dev-plugin-init"];
 /// Flags that we do not offer: better said than ignored.

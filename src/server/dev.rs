@@ -47,8 +47,8 @@ pub fn configure(config: &mut Config, args: &Args, folder: &DevFolder) {
         node_id: Some("dev".to_owned()),
         retry_join: Vec::new(),
         performance_multiplier: 1,
-        snapshot_threshold: 8192,
-        trailing_logs: 10_000,
+        snapshot_threshold: None,
+        trailing_logs: None,
     });
     config.ui = true;
 }

@@ -105,7 +105,8 @@ fn tls(target: &JoinTarget) -> Result<TlsConfig, String> {
 fn certificates(name: &str, pem: &[u8]) -> Result<Vec<Certificate<'static>>, String> {
     let parsed: Result<Vec<_>, _> = ureq::tls::parse_pem(pem).collect();
     let items = parsed.map_err(|error| format!("{name}: {error}"))?;
-    let found: Vec<_> = items.into_iter().filter_map(|item| if let PemItem::Certificate(cert) = item { Some(cert) } else { None }).collect();
+    let found: Vec<_> =
+        items.into_iter().filter_map(|item| if let PemItem::Certificate(cert) = item { Some(cert) } else { None }).collect();
     if found.is_empty() { Err(format!("{name}: no certificate in it")) } else { Ok(found) }
 }
 

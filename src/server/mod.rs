@@ -103,7 +103,7 @@ async fn run(args: &Args, prepared: Prepared) -> anyhow::Result<()> {
     }
     let mut signals = Signals::listen().context("listen for signals")?;
     let pid_file = config.pid_file.as_deref().map(PidFile::write).transpose().context("write pid_file")?;
-    let node = Node::start(&config, dev.is_some()).await?;
+    let node = Node::start(&config, dev.is_some() && !args.dev_no_kv).await?;
     let storage = if dev.is_some() { "raft (dev mode: removed at the end)" } else { "raft" };
     println!("{}", banner::settings(&config, &node.addresses.api, &node.addresses.cluster, storage));
     if dev.is_some() {
@@ -140,7 +140,8 @@ fn reload_level(args: &Args, logs: &Logs) {
     if args.log_level.is_some() || args.config.is_empty() {
         return;
     }
-    let level = Config::load(&args.config, &|name| std::env::var(name).ok()).map_err(anyhow::Error::from).and_then(|config| level_of(&config));
+    let level =
+        Config::load(&args.config, &|name| std::env::var(name).ok()).map_err(anyhow::Error::from).and_then(|config| level_of(&config));
     match level {
         Ok(level) => {
             logs.set_level(level);

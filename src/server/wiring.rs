@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::addresses::{self, Addresses};
-use super::config::{Config, Listener};
+use super::config::{Config, Listener, Storage, UserLockout};
 use super::data_folder::DataFolder;
 use super::join_client::HttpJoinClient;
 use super::replication::{Both, Remembered, Streams, ToPrimary};
@@ -22,9 +22,9 @@ use crate::crypto::entropy::OsEntropy;
 use crate::engine::Kind;
 use crate::http::{Api, Bound, Limits, TlsFiles, TlsIdentity};
 use crate::raft::Consensus;
+use crate::replication::{self, Feed, Keep};
 use crate::storage::{Physical, RocksOptions, RocksStore};
 use crate::types::{NodeId, SystemClock};
-use crate::replication::{self, Feed, Keep};
 use crate::{audit, auth, cluster, core, engines, http, raft};
 
 /// How long each task may take to end.
@@ -50,7 +50,7 @@ impl Node {
     ///
     /// # Errors
     /// With all that the operator needs to know.
-    pub async fn start(config: &Config, is_dev: bool) -> anyhow::Result<Self> {
+    pub async fn start(config: &Config, mounts_kv: bool) -> anyhow::Result<Self> {
         let storage = config.storage.as_ref().context("a storage stanza is required")?;
         let tls = config.listeners.iter().map(load_tls).collect::<Result<Vec<_>, _>>()?;
         let mut listeners = Vec::new();
@@ -77,10 +77,14 @@ impl Node {
         let observer = CoreObserver::new();
         let feed = Feed::new(store.clone());
         let mut options = raft::Options::new(NodeId::of_name(&name), folder.path().join("raft"));
-        slow_down(&mut options, storage.performance_multiplier);
+        tune(&mut options, storage);
         let physical: Arc<dyn Physical> = store.clone();
         let transport = Arc::new(cluster::RaftTransport::new(dialer.clone()));
-        let raft = Arc::new(raft::start(options, physical.clone(), transport, Arc::new(Both { core: observer.clone(), feed: feed.clone() })).await.context("start raft")?);
+        let raft = Arc::new(
+            raft::start(options, physical.clone(), transport, Arc::new(Both { core: observer.clone(), feed: feed.clone() }))
+                .await
+                .context("start raft")?,
+        );
 
         let (contact, primary) = watch::channel(None);
         let remembered = Arc::new(Remembered::default());
@@ -105,7 +109,7 @@ impl Node {
             audit_kinds: audit::ALL,
             upstream,
             refusal_status: http::refusal,
-            options: core_options(config, &addresses, is_dev),
+            options: core_options(config, &addresses, mounts_kv),
             me,
             identity: identity.clone(),
             join_client: Arc::new(HttpJoinClient),
@@ -188,7 +192,7 @@ fn kinds() -> &'static [&'static Kind] {
     &KINDS
 }
 
-fn core_options(config: &Config, addresses: &Addresses, is_dev: bool) -> core::Options {
+fn core_options(config: &Config, addresses: &Addresses, mounts_kv: bool) -> core::Options {
     core::Options {
         default_lease_ttl: config.default_lease_ttl,
         max_lease_ttl: config.max_lease_ttl,
@@ -196,14 +200,26 @@ fn core_options(config: &Config, addresses: &Addresses, is_dev: bool) -> core::O
         api_addr: addresses.api.clone(),
         ui: config.ui,
         wal_wait: config.replication.wal_wait,
-        is_dev,
+        lockout: lockout(&config.user_lockout),
+        is_dev: mounts_kv,
         sanitized: config.sanitized(addresses),
     }
 }
 
-/// A multiplier above one trades failover time for calm, as in Vault.
-fn slow_down(options: &mut raft::Options, multiplier: u64) {
-    let multiplier = u32::try_from(multiplier.clamp(1, 10)).unwrap_or(1);
+fn lockout(configured: &UserLockout) -> core::lockout::Settings {
+    let threshold = if configured.is_disabled { 0 } else { u32::try_from(configured.threshold).unwrap_or(u32::MAX) };
+    core::lockout::Settings { threshold, duration_secs: configured.duration.as_secs(), reset_secs: configured.counter_reset.as_secs() }
+}
+
+/// What `storage "raft"` says. A multiplier above one trades failover time for calm, as in Vault.
+fn tune(options: &mut raft::Options, storage: &Storage) {
+    if let Some(entries) = storage.snapshot_threshold {
+        options.snapshot_entries = entries;
+    }
+    if let Some(entries) = storage.trailing_logs {
+        options.log_keep_entries = entries;
+    }
+    let multiplier = u32::try_from(storage.performance_multiplier.clamp(1, 10)).unwrap_or(1);
     options.heartbeat_interval *= multiplier;
     options.election_timeout.0 *= multiplier;
     options.election_timeout.1 *= multiplier;

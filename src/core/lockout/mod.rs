@@ -36,10 +36,9 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// As tuned: `user_lockout_config` of a mount.
-    pub fn tuned(config: &BTreeMap<String, String>) -> Self {
+    /// As tuned: `user_lockout_config` of a mount, and `otherwise` where that says nothing.
+    pub fn tuned(config: &BTreeMap<String, String>, otherwise: Self) -> Self {
         let number = |name: &str| config.get(name).and_then(|text| text.parse::<u64>().ok()).filter(|number| *number > 0);
-        let otherwise = Self::default();
         Self {
             threshold: number("lockout_threshold").and_then(|n| u32::try_from(n).ok()).unwrap_or(otherwise.threshold),
             duration_secs: number("lockout_duration").unwrap_or(otherwise.duration_secs),

@@ -42,7 +42,7 @@ impl Core {
     /// A login was wrong: counted before the client is told.
     pub(super) async fn login_failed(&self, asked: Asked<'_>, target: &Target<'_>) {
         let Some(alias) = alias(asked, target) else { return };
-        let settings = lockout::Settings::tuned(&target.mounted.row.config.user_lockout);
+        let settings = lockout::Settings::tuned(&target.mounted.row.config.user_lockout, self.options.lockout);
         let counted = self.context.write(|txn| Ok(lockout::failed(txn, &target.mounted.mount, &alias, settings, asked.now)?)).await;
         if let Err(error) = counted {
             tracing::warn!(%error, "a wrong login could not be counted");

@@ -44,7 +44,9 @@ pub async fn local(core: &Core, head: &Head, raw: &RawRequest, origin: Origin) -
         },
         "sys/metrics" if is_read && origin == (Origin::Client { unauthenticated_metrics: true }) => metrics::answer(head, raw),
         "sys/internal/ui/feature-flags" if is_read => Answer::json(200, &json!({ "feature_flags": null })),
-        "sys/health" | "sys/seal-status" | "sys/leader" | "sys/init" | "sys/unseal" | "sys/storage/raft/join" => Answer::errors(405, Vec::new()),
+        "sys/health" | "sys/seal-status" | "sys/leader" | "sys/init" | "sys/unseal" | "sys/storage/raft/join" => {
+            Answer::errors(405, Vec::new())
+        }
         _ => return None,
     })
 }

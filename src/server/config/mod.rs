@@ -104,10 +104,10 @@ pub struct Storage {
     pub retry_join: Vec<JoinTarget>,
     /// Divides by this: 1 is the fastest failover, 5 Vault's default.
     pub performance_multiplier: u64,
-    /// Entries between snapshots.
-    pub snapshot_threshold: u64,
+    /// Entries between snapshots, if not ours.
+    pub snapshot_threshold: Option<u64>,
     /// Entries kept after a snapshot.
-    pub trailing_logs: u64,
+    pub trailing_logs: Option<u64>,
 }
 
 /// `replication`.

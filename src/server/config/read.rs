@@ -166,8 +166,8 @@ fn storage(config: &mut Config, file: &str, block: &Stanza) -> Result<Storage, C
         node_id: fields.text("node_id")?,
         retry_join: Vec::new(),
         performance_multiplier: fields.number("performance_multiplier")?.filter(|n| *n > 0).unwrap_or(1),
-        snapshot_threshold: fields.number("snapshot_threshold")?.filter(|n| *n > 0).unwrap_or(8192),
-        trailing_logs: fields.number("trailing_logs")?.filter(|n| *n > 0).unwrap_or(10_000),
+        snapshot_threshold: fields.number("snapshot_threshold")?.filter(|n| *n > 0),
+        trailing_logs: fields.number("trailing_logs")?.filter(|n| *n > 0),
     };
     if storage.performance_multiplier > 10 {
         return Err(ConfigError::at(file, block.line, "performance_multiplier must be at most 10"));
@@ -260,6 +260,9 @@ pub fn environment(config: &mut Config, env: &dyn Fn(&str) -> Option<String>) ->
     set(&mut config.log.level, env("VAULT_LOG_LEVEL"));
     if let Some(format) = env("VAULT_LOG_FORMAT") {
         config.log.is_json = log_format(&format)?;
+    }
+    if let Some(off) = env("VAULT_DISABLE_USER_LOCKOUT") {
+        config.user_lockout.is_disabled = matches!(off.as_str(), "1" | "t" | "true" | "TRUE" | "True");
     }
     if let Some(ui) = env("VAULT_UI") {
         config.ui = matches!(ui.as_str(), "1" | "t" | "true" | "TRUE" | "True");
