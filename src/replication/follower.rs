@@ -112,6 +112,7 @@ impl<'s> Following<'s> {
             }
             if let Some(addrs) = self.learned.take() {
                 self.parts().primary.learned(addrs).await;
+                self.shared.status.known_addrs(self.parts().primary.addrs());
             }
             if let Some(why) = self.closing.take() {
                 return why;
@@ -220,15 +221,11 @@ impl<'s> Following<'s> {
         });
     }
 
-    /// Remembers the primary's addresses, if they are new.
-    fn learn(&mut self, addrs: Vec<String>) {
-        let mut known = self.parts().primary.addrs();
-        let mut told = addrs.clone();
-        known.sort_unstable();
-        told.sort_unstable();
-        if !told.is_empty() && known != told {
-            self.shared.status.known_addrs(addrs.clone());
-            self.learned = Some(addrs);
+    /// Remembers the primary's addresses, if there are new ones among them.
+    fn learn(&mut self, told: Vec<String>) {
+        let known = self.parts().primary.addrs();
+        if told.iter().any(|addr| !known.contains(addr)) {
+            self.learned = Some(told);
         }
     }
 

@@ -15,6 +15,8 @@ const FOUND: &str = "Vault has successfully found secondary information; it may 
                      unavailable until these tasks and initial sync complete.";
 const PROMOTED: &str = "This cluster is being promoted to a replication primary. Vault will be unavailable for a brief period and \
                         will resume service shortly.";
+/// Most addresses that are remembered of a primary.
+const ADDRS_MAX: usize = 16;
 const BEHIND: &str = "replication is still catching up, try again later or provide the \"force\" argument";
 
 impl Replication {
@@ -146,11 +148,17 @@ impl Replication {
         self.contact.borrow().as_ref().map(|contact| contact.cluster_addrs.clone()).unwrap_or_default()
     }
 
-    /// The primary told its addresses.
-    pub async fn learned(&self, addrs: Vec<String>) {
+    /// The primary told its addresses. Those known before stay, after them: one may be the only way in from here.
+    pub async fn learned(&self, told: Vec<String>) {
         let changed = self
             .change_record(|record| {
-                record.primary.iter_mut().for_each(|primary| primary.cluster_addrs.clone_from(&addrs));
+                if let Some(primary) = &mut record.primary {
+                    let before = std::mem::take(&mut primary.cluster_addrs);
+                    let mut all = told.clone();
+                    all.extend(before.into_iter().filter(|addr| !told.contains(addr)));
+                    all.truncate(ADDRS_MAX);
+                    primary.cluster_addrs = all;
+                }
                 Ok(())
             })
             .await;

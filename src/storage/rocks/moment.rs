@@ -18,7 +18,9 @@ pub(super) struct Pages(Vec<Arc<[PageSum; CHUNK]>>);
 impl Pages {
     #[expect(clippy::rc_clone_in_vec_init, reason = "empty chunks are one chunk until they are written")]
     pub(super) fn empty() -> Self {
-        Self(vec![Arc::new([PageSum::default(); CHUNK]); PAGES / CHUNK])
+        // One chunk in all places: it is copied when a page of it is set.
+        let chunk = Arc::new([PageSum::default(); CHUNK]);
+        Self(std::iter::repeat_n(chunk, PAGES / CHUNK).collect())
     }
     pub(super) fn get(&self, page: PageId) -> PageSum {
         self.0[usize::from(page.0) / CHUNK][usize::from(page.0) % CHUNK]

@@ -2,23 +2,31 @@
 
 use std::sync::Arc;
 
-use rocksdb::{DBRawIterator, ReadOptions, Snapshot};
-use self_cell::self_cell;
+use rocksdb::{DBRawIterator, ReadOptions};
 
-use super::families::{Family, Shared, page_key, path_in, row_in};
+use super::families::{Family, page_key, path_in, row_in};
+use self::held::Held;
 use super::moment::{Moment, path_after};
 use crate::machine::{PAGES, PageId, PageSum, Positions, Role, Stored};
 use crate::storage::{Reader, StorageError};
 use crate::types::{Key, Prefix, Scope};
 
-self_cell!(
-    /// A snapshot that keeps its database open.
-    struct Held {
-        owner: Shared,
-        #[covariant]
-        dependent: Snapshot,
-    }
-);
+#[expect(clippy::mem_forget, reason = "self_cell forgets a guard of its own")]
+mod held {
+    use rocksdb::Snapshot;
+    use self_cell::self_cell;
+
+    use crate::storage::rocks::families::Shared;
+
+    self_cell!(
+        /// A snapshot that keeps its database open.
+        pub struct Held {
+            owner: Shared,
+            #[covariant]
+            dependent: Snapshot,
+        }
+    );
+}
 
 /// One moment of the state on disk.
 pub(super) struct RocksReader {
