@@ -2,7 +2,7 @@
 
 use aws_lc_rs::hmac;
 
-/// A key for [`hmac_sha256`], prepared once.
+/// A key for [`MacKey::sign`], prepared once.
 #[derive(Clone)]
 pub struct MacKey(hmac::Key);
 

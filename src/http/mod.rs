@@ -1,6 +1,6 @@
 //! The HTTP API at its edge: bytes in, an [`engine::Request`](crate::engine::Request), a response, bytes out.
 //!
-//! Every request, from a client or from another node, becomes a `RawRequest` and goes through [`Api::answer`]. Node-local endpoints
+//! Every request, from a client or from another node, becomes a `RawRequest` and goes through `Api::answer`. Node-local endpoints
 //! are answered first (`bare`), then a standby hands on what is left (`forward`), and the active node parses and serves.
 //!
 //! Not here: who may do what (`core`), the cluster's port (`cluster`).

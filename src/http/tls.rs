@@ -57,7 +57,7 @@ impl TlsIdentity {
     /// Reads `files`.
     ///
     /// # Errors
-    /// See [`TlsError`].
+    /// See `TlsError`.
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
         let current = ArcSwap::from_pointee(read(&files)?);
         Ok(Self { files, current })
@@ -66,7 +66,7 @@ impl TlsIdentity {
     /// Reads the files again; connections made from now on see what they hold.
     ///
     /// # Errors
-    /// See [`TlsError`]; then nothing changes.
+    /// See `TlsError`; then nothing changes.
     pub fn reload(&self) -> Result<(), TlsError> {
         self.current.store(Arc::new(read(&self.files)?));
         Ok(())

@@ -1,9 +1,9 @@
 //! The replicated state machine: what a log entry can say and what follows from it. Deterministic and keyless.
 //!
-//! Entries carry ciphertext and plain keys. [`apply`] never decrypts, never reads a clock, never draws randomness and never
+//! Entries carry ciphertext and plain keys. [`apply()`] never decrypts, never reads a clock, never draws randomness and never
 //! awaits, so that it gives the same result on every node, sealed or not, for ever, and can be tested as a table.
 //!
-//! Read in this order: [`Command`], [`Role`], [`apply`].
+//! Read in this order: [`Command`], [`Role`], [`apply()`].
 
 mod apply;
 mod codec;

@@ -50,7 +50,7 @@ pub struct Lease {
     pub internal: Map<String, Value>,
     /// How often revoking it has failed.
     pub failures: u32,
-    /// Why revoking it failed last; at most [`ERROR_CHARS_MAX`] characters.
+    /// Why revoking it failed last; at most `ERROR_CHARS_MAX` characters.
     pub revoke_error: String,
     /// It is not tried any more.
     pub is_irrevocable: bool,
