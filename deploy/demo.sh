@@ -167,14 +167,15 @@ echo "all three nodes of the secondary serve: nobody had to unseal them with the
 title "Log in on the secondary as the primary's user; read what the primary wrote"
 say secondary "coffer login -method=userpass username=tester password=…"
 tester=$(quiet "$S" login -token-only -no-store -method=userpass username=tester password=changeme)
+echo "a token of the secondary: ${tester:0:9}…"
 export VAULT_TOKEN=$tester
 on "$S" secondary kv get secret/app
 
 title "Write on the secondary: it runs on the primary, and is readable here when the call returns"
 on "$S" secondary kv put secret/from-secondary written=there
-on "$S" secondary kv get -field=written secret/from-secondary
+on "$S" secondary kv get -field=written secret/from-secondary; echo
 root=$(cat "$home/primary/root")
-VAULT_TOKEN=$root on "$P" primary kv get -field=written secret/from-secondary
+VAULT_TOKEN=$root on "$P" primary kv get -field=written secret/from-secondary; echo
 
 title "What stayed behind: the local mount, and every token"
 if on "$S" secondary kv get here-only/note; then die "the local mount crossed"; fi
@@ -186,6 +187,7 @@ echo "(as it should be: the secondary's token is unknown there)"
 
 title "How far behind is it?"
 on "$S" secondary read sys/replication/performance/status
+on "$S" secondary replication status
 
 arrives() { [ "$(quiet "$1" kv get -field=n secret/"$2" 2>/dev/null)" = "$3" ]; }
 
@@ -197,7 +199,7 @@ P=$(other_of "$active" "${primary_ports[@]}")
 wait_for 30 "another node to become active" active_of "${primary_ports[@]}"
 VAULT_TOKEN=$root on "$P" primary kv put secret/after-kill n=1
 wait_for 30 "the write to arrive" arrives "$S" after-kill 1
-on "$S" secondary kv get -field=n secret/after-kill
+on "$S" secondary kv get -field=n secret/after-kill; echo
 echo "starting the killed node again, and unsealing it"
 start_node primary "$n"; wait_for 20 "node $n to answer" answers "$active"; unseal_until_it_serves "$active" "$home/primary/keys"
 
@@ -209,7 +211,7 @@ S=$(other_of "$active" "${secondary_ports[@]}")
 wait_for 30 "another node to become active" active_of "${secondary_ports[@]}"
 VAULT_TOKEN=$root on "$P" primary kv put secret/after-second-kill n=2
 wait_for 30 "the write to arrive" arrives "$S" after-second-kill 2
-on "$S" secondary kv get -field=n secret/after-second-kill
+on "$S" secondary kv get -field=n secret/after-second-kill; echo
 echo "starting the killed node again; it is unsealed with the primary's keys now"
 start_node secondary "$n"; wait_for 20 "node $n to answer" answers "$active"; unseal_until_it_serves "$active" "$home/primary/keys"
 VAULT_TOKEN=$tester on "$S" secondary operator raft list-peers
