@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Answer;
+use super::first_byte::FirstByte;
 use super::serve::{Api, Origin};
 use super::tls::TlsIdentity;
 use crate::core::{RawRequest, RawResponse};
@@ -159,7 +160,9 @@ where
         .max_concurrent_streams(STREAMS_MAX)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20));
+    let patience = entrance.limits.header_timeout;
     let router = Router::new().fallback(accept).with_state(entrance);
+    let stream = FirstByte::within(patience, stream);
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection ended badly");

@@ -8,6 +8,7 @@
 mod answer;
 mod bare;
 mod body;
+mod first_byte;
 mod cors;
 mod forward;
 mod listener;
