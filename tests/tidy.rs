@@ -154,3 +154,24 @@ fn unauthenticated_engine_paths_are_a_fixed_list() {
         .collect();
     assert!(wrong.is_empty(), "new unauthenticated paths in:\n{}", wrong.join("\n"));
 }
+
+#[test]
+fn links_in_the_docs_lead_somewhere() {
+    let mut pages = vec![PathBuf::from("README.md")];
+    for folder in ["docs", "docs/adr"] {
+        let entries = fs::read_dir(folder).expect("the folder can be read");
+        pages.extend(entries.map(|entry| entry.expect("its entries too").path()).filter(|path| path.extension().is_some_and(|e| e == "md")));
+    }
+    let mut wrong = Vec::new();
+    for page in pages {
+        let text = fs::read_to_string(&page).expect("pages are text");
+        let folder = page.parent().expect("a file lies in a folder");
+        for link in text.split("](").skip(1) {
+            let target = link.split([')', '#']).next().unwrap_or_default();
+            if !target.is_empty() && !target.contains("://") && !folder.join(target).exists() {
+                wrong.push(format!("{}: {target}", page.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "links to nothing:\n{}", wrong.join("\n"));
+}
