@@ -42,7 +42,7 @@ impl Replication {
         let encrypt = |key: &Key, plain: &[u8]| encrypt_value(&keyring, self.ctx.entropy.as_ref(), key, plain);
         let role_key = keys::replication_role();
         ops.push(Op::Put { value: encrypt(&role_key, record.row().expose()), key: role_key });
-        if old.root.secret.expose() != root.secret.expose() {
+        if !old.root.secret.same_as(root.secret.expose()) {
             let handover = root_key_handover_row(self.ctx.entropy.as_ref(), &old.root, &root);
             ops.push(Op::Put { key: keys::root_key_handover(), value: handover });
         }
