@@ -7,10 +7,14 @@ command -v cargo >/dev/null || { echo "setup: no Rust toolchain found; install o
 missing=()
 command -v cc >/dev/null && command -v c++ >/dev/null || missing+=(build-essential)
 # RocksDB's bindings are generated with libclang.
-if ! ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/x86_64-linux-gnu/libclang*.so* /usr/lib/aarch64-linux-gnu/libclang*.so* \
-        "${LIBCLANG_PATH:-/nonexistent}"/libclang*.so* >/dev/null 2>&1; then
-  missing+=(libclang-dev)
-fi
+has_libclang() {
+  local folder
+  for folder in ${LIBCLANG_PATH:-} /usr/lib/llvm-*/lib /usr/lib/*-linux-gnu /usr/lib64 /usr/lib; do
+    compgen -G "$folder/libclang*.so*" >/dev/null && return
+  done
+  return 1
+}
+has_libclang || missing+=(libclang-dev)
 command -v curl >/dev/null || missing+=(curl)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
