@@ -78,11 +78,11 @@ fn bare(addr: &str) -> &str {
     addr.trim_end_matches('/')
 }
 
-/// The primary as this cluster knows it, and a connection to its active node that is kept while it serves.
+/// The primary as this cluster knows it, and a connection to its active node that is kept while it serves and the contact is the same.
 #[derive(Debug)]
 pub(super) struct Primary {
     contact: watch::Receiver<Option<PrimaryContact>>,
-    kept: Mutex<Option<(Identity, Connection)>>,
+    kept: Mutex<Option<(PrimaryContact, Connection)>>,
 }
 
 impl Primary {
@@ -90,24 +90,24 @@ impl Primary {
         Self { contact, kept: Mutex::new(None) }
     }
 
-    fn kept(&self, identity: &Identity) -> Option<Connection> {
+    fn kept(&self, contact: &PrimaryContact) -> Option<Connection> {
         let kept = self.kept.lock().expect("no holder of this lock panics");
-        let (whose, connection) = kept.as_ref()?;
-        (whose == identity && !connection.is_closed()).then(|| connection.clone())
+        let (of, connection) = kept.as_ref()?;
+        (of == contact && !connection.is_closed()).then(|| connection.clone())
     }
 
-    fn keep(&self, now: Option<(Identity, Connection)>) {
+    fn keep(&self, now: Option<(PrimaryContact, Connection)>) {
         *self.kept.lock().expect("no holder of this lock panics") = now;
     }
 
     async fn connect(&self, fresh: bool) -> Result<Connection, ForwardError> {
         let contact = self.contact.borrow().clone().ok_or(ForwardError::NoActive)?;
-        if !fresh && let Some(kept) = self.kept(&contact.identity) {
+        if !fresh && let Some(kept) = self.kept(&contact) {
             return Ok(kept);
         }
         let found = find_active(&contact.cluster_addrs, &contact.identity).await;
         let connection = found.map_err(|error| ForwardError::Unreachable(error.to_string()))?;
-        self.keep(Some((contact.identity, connection.clone())));
+        self.keep(Some((contact, connection.clone())));
         Ok(connection)
     }
 }

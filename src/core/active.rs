@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use tokio::task::JoinHandle;
 
+use super::Context;
 use super::audit_table::AuditTable;
 use super::lease::Leases;
 use super::lifecycle::{ActivePart, StartError};
 use super::mounts::{Mounts, Sweeper};
-use super::Context;
 
 /// The mount table, and the sweep of what disabled mounts left behind.
 pub(super) struct MountsPart {

@@ -21,9 +21,9 @@ pub mod node_identity;
 mod node_service;
 mod observer;
 mod options;
+mod pipeline;
 pub mod policy;
 pub mod replication;
-mod pipeline;
 mod response;
 mod router;
 pub mod seal;
@@ -37,8 +37,8 @@ pub mod wrapping;
 
 pub use crate::raft::{CommitError, Peer as ActiveNode};
 pub use context::{Context, Keys, RootKey, Sealed, WriteError};
-pub use node_service::NodeService;
 pub use mounts::{MountConfig, MountRow, Mounted, Mounts, Opened, SystemTtls, TableError};
+pub use node_service::NodeService;
 pub use observer::CoreObserver;
 pub use options::Options;
 pub use response::{AuthInfo, Refused, Response, WrapInfo};
@@ -167,8 +167,20 @@ impl fmt::Debug for Core {
 impl Core {
     /// A sealed node's core. Nothing runs until [`Self::run`].
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { context, kinds, audit_kinds, upstream, me, identity, join_client, links, primary_client, primary_contact, refusal_status, options } =
-            parts;
+        let Parts {
+            context,
+            kinds,
+            audit_kinds,
+            upstream,
+            me,
+            identity,
+            join_client,
+            links,
+            primary_client,
+            primary_contact,
+            refusal_status,
+            options,
+        } = parts;
         let system_ttls = SystemTtls { default: options.default_lease_ttl, max: options.max_lease_ttl };
         let mounts = Arc::new(Mounts::new(context.clone(), kinds, system_ttls, options.is_dev));
         let tokens = Arc::new(Tokens::new(context.clone()));
@@ -221,8 +233,7 @@ impl Core {
             Box::new(in_flight.clone()),
             Box::new(sys::About { mounts: mounts.clone(), audit_kinds }),
         ];
-        let token_areas: Vec<Box<dyn SystemEngine>> =
-            vec![Box::new(TokenEngine::new(tokens.clone(), policies.clone(), mounts.clone()))];
+        let token_areas: Vec<Box<dyn SystemEngine>> = vec![Box::new(TokenEngine::new(tokens.clone(), policies.clone(), mounts.clone()))];
         let applied = watch::Sender::new(context.store.positions().performance.wal);
         let settings = Settings::new(context.clone());
         Arc::new(Self {

@@ -290,12 +290,7 @@ impl TestCore {
     }
 
     /// The same with other entropy, streams and primary.
-    pub async fn linked(
-        kinds: &'static [&'static Kind],
-        seed: u64,
-        links: Arc<dyn Links>,
-        primary_client: Arc<dyn PrimaryClient>,
-    ) -> Self {
+    pub async fn linked(kinds: &'static [&'static Kind], seed: u64, links: Arc<dyn Links>, primary_client: Arc<dyn PrimaryClient>) -> Self {
         let ground = Ground::seeded(seed);
         ground.context.drop_keys();
         let upstream = Arc::new(FakeUpstream::default());

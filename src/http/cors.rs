@@ -53,7 +53,8 @@ mod tests {
 
     #[track_caller]
     fn check(method: &str, origin: &str, asked: &str, status: Option<u16>) {
-        let cors = Cors { enabled: true, allowed_origins: vec!["https://a.example".to_owned()], allowed_headers: vec!["X-Mine".to_owned()] };
+        let cors =
+            Cors { enabled: true, allowed_origins: vec!["https://a.example".to_owned()], allowed_headers: vec!["X-Mine".to_owned()] };
         let headers = [("origin", origin), ("access-control-request-method", asked)];
         let headers = headers.into_iter().filter(|(_, value)| !value.is_empty()).map(|(k, v)| (k.to_owned(), v.as_bytes().to_vec()));
         let raw = RawRequest { method: method.to_owned(), headers: headers.collect(), ..RawRequest::default() };

@@ -8,8 +8,8 @@
 mod answer;
 mod bare;
 mod body;
-mod first_byte;
 mod cors;
+mod first_byte;
 mod forward;
 mod listener;
 mod metrics;

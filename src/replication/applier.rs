@@ -281,7 +281,8 @@ impl Applier {
             return;
         }
         let Some(mut frame) = queue.pop_front() else { return };
-        while let Some(next) = queue.pop_front_if(|next| next.generation == frame.generation && frame.bytes + next.bytes <= FRAME_BYTES_MAX) {
+        while let Some(next) = queue.pop_front_if(|next| next.generation == frame.generation && frame.bytes + next.bytes <= FRAME_BYTES_MAX)
+        {
             frame.bytes += next.bytes;
             frame.records.extend(next.records);
         }

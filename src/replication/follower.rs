@@ -82,15 +82,7 @@ struct Following<'s> {
 
 impl<'s> Following<'s> {
     fn new(shared: &'s Shared) -> Self {
-        Self {
-            shared,
-            applier: Applier::default(),
-            outbox: VecDeque::new(),
-            proposal: None,
-            closing: None,
-            learned: None,
-            streamed: false,
-        }
+        Self { shared, applier: Applier::default(), outbox: VecDeque::new(), proposal: None, closing: None, learned: None, streamed: false }
     }
 
     fn parts(&self) -> &'s Parts {
@@ -229,14 +221,23 @@ impl<'s> Following<'s> {
         }
     }
 
-    fn note(&self, said: &FromPrimary) {
+    fn note(&mut self, said: &FromPrimary) {
         match said {
             FromPrimary::Streaming { position, .. } => {
                 tracing::info!(primary_wal = %position.wal, "streaming records from the primary");
                 self.shared.status.of_primary(|primary| primary.freshness.mark(self.parts().clock.now(), position.wal));
             }
             FromPrimary::Resync { why, snapshot, .. } => {
-                tracing::warn!(why, snapshot = %snapshot.wal, "comparing with the primary");
+                let have = self.parts().store.positions().performance.wal;
+                tracing::warn!(why, %have, snapshot = %snapshot.wal, "comparing with the primary: what it does not have is given up here");
+            }
+            FromPrimary::Heartbeat { generation, .. } => {
+                let ours = self.parts().store.role().generation();
+                if *generation < ours {
+                    self.closing = Some(format!(
+                        "the primary is a stale one: it has generation {generation}, and generation {ours} took over; use secondary/update-primary"
+                    ));
+                }
             }
             _ => {}
         }

@@ -31,6 +31,11 @@ impl Freshness {
         self.settle();
     }
 
+    /// The primary stands at `at`: without a time, as no copy can be asked about it now.
+    pub fn stands(&mut self, at: WalIndex) {
+        self.primary_at = self.primary_at.max(at);
+    }
+
     /// The copy stands at `at`.
     pub fn reach(&mut self, at: WalIndex) {
         self.reached = at;

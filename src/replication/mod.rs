@@ -147,7 +147,14 @@ impl fmt::Debug for Handle {
 impl Handle {
     /// Nothing runs before [`Self::start`]. `feed` must be among the log's observers.
     pub fn new(parts: Parts, feed: Arc<Feed>) -> Self {
-        let shared = Shared { parts, feed, status: Status::default(), pins: Pins::default(), again: watch::Sender::new(0), sessions: Mutex::default() };
+        let shared = Shared {
+            parts,
+            feed,
+            status: Status::default(),
+            pins: Pins::default(),
+            again: watch::Sender::new(0),
+            sessions: Mutex::default(),
+        };
         Self { shared: Arc::new(shared), running: Arc::default() }
     }
 
@@ -192,7 +199,10 @@ impl Handle {
         let reader_at = self.shared.parts.store.positions().performance;
         match self.shared.parts.store.role() {
             Role::Alone => Map::new(),
-            Role::Primary { .. } => self.shared.status.describe_primary(now),
+            Role::Primary { .. } => {
+                self.shared.status.stands(reader_at.wal);
+                self.shared.status.describe_primary(now)
+            }
             Role::Secondary { .. } => self.shared.status.describe_secondary(reader_at, now),
         }
     }
@@ -238,6 +248,9 @@ impl Handle {
         ::metrics::gauge!(metrics::IS_SECONDARY).set(truth(role.is_secondary()));
         if role.is_secondary() {
             gauge(metrics::LAST_REMOTE_WAL, positions.performance.wal.0);
+        }
+        if role.is_primary() {
+            self.shared.status.stands(positions.performance.wal);
         }
         for (secondary, lag_ms, records) in self.shared.status.lags(parts.clock.now()) {
             let labels = if secondary.is_empty() { Vec::new() } else { vec![::metrics::Label::new("secondary", secondary)] };

@@ -68,6 +68,8 @@ impl<'s> Session<'s> {
                 self.be_fenced(by).await;
             }
             if let Some(why) = self.closing.take() {
+                // What was to be said is said, if the link takes it at once.
+                self.outbox.drain(..).all(|message| out.try_send(message).is_ok());
                 return why;
             }
             let event = tokio::select! {
@@ -177,7 +179,8 @@ impl<'s> Session<'s> {
         let begun = Instant::now();
         let Some((reader, _)) = &self.snapshot else { return Vec::new() };
         let ours = reader.pages(Scope::Shared);
-        let differing: Vec<PageId> = (0..=u16::MAX).zip(ours.iter().zip(theirs)).filter(|(_, (a, b))| a != b).map(|(n, _)| PageId(n)).collect();
+        let differing: Vec<PageId> =
+            (0..=u16::MAX).zip(ours.iter().zip(theirs)).filter(|(_, (a, b))| a != b).map(|(n, _)| PageId(n)).collect();
         ::metrics::histogram!(metrics::MERKLE_DIFF).record(begun.elapsed().as_secs_f64() * 1000.0);
         tracing::info!(secondary = self.id, pages = differing.len(), "compared with a secondary");
         differing

@@ -144,6 +144,8 @@ impl Shipper {
             FromSecondary::Hello { have, generation, filling, .. } => {
                 if generation > self.generation {
                     out.push(ShipAction::Fence(generation));
+                    // Tells our generation, so that the secondary can tell its operator.
+                    out.push(ShipAction::Beat { echo: Timestamp(0) });
                     self.close("this primary was replaced by one of a later generation", out);
                 } else {
                     out.push(ShipAction::DropSnapshot);
@@ -293,7 +295,8 @@ mod tests {
         let mut shipper = Shipper::new(OURS, Position::default());
         let actions = step(&mut shipper, hello(Position::default(), 4, false));
         assert_eq!(actions[0], ShipAction::Fence(Generation(4)));
-        assert!(matches!(actions[1], ShipAction::Close(_)));
+        assert_eq!(actions[1], ShipAction::Beat { echo: Timestamp(0) });
+        assert!(matches!(actions[2], ShipAction::Close(_)));
         assert_eq!(step(&mut shipper, ShipEvent::Tick), []);
     }
 

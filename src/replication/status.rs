@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::applier::Phase;
 use super::freshness::Freshness;
-use crate::types::{Position, Timestamp};
+use crate::types::{Position, Timestamp, WalIndex};
 
 /// State of the secondary's own channel, in gRPC's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -78,6 +78,13 @@ struct Inner {
 /// What operators see of the links.
 #[derive(Debug, Default)]
 pub struct Status(Mutex<Inner>);
+
+impl PeerStatus {
+    /// How long the copy is known to have been behind. Of a link that is down nothing newer is known than the last mark it reached.
+    fn lag_ms(&self, now: Timestamp) -> Option<u64> {
+        if self.is_connected { self.freshness.lag_ms(now) } else { self.freshness.age_ms(now) }
+    }
+}
 
 impl Status {
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -150,9 +157,14 @@ impl Status {
     /// Lag of each secondary, or of this one: name, milliseconds if known, records.
     pub(super) fn lags(&self, now: Timestamp) -> Vec<(String, Option<u64>, u64)> {
         let inner = self.inner();
-        let of = |name: &str, peer: &PeerStatus| (name.to_owned(), peer.freshness.lag_ms(now), peer.freshness.records_behind());
+        let of = |name: &str, peer: &PeerStatus| (name.to_owned(), peer.lag_ms(now), peer.freshness.records_behind());
         let own = inner.following.primary.freshness.fresh_at().is_some().then(|| of("", &inner.following.primary));
         inner.secondaries.iter().map(|(id, peer)| of(id, peer)).chain(own).collect()
+    }
+
+    /// A primary: it stands at `at`, which secondaries without a stream have not heard of.
+    pub fn stands(&self, at: WalIndex) {
+        self.inner().secondaries.values_mut().filter(|peer| !peer.is_connected).for_each(|peer| peer.freshness.stands(at));
     }
 
     /// The primary's part of the status body.
@@ -164,7 +176,7 @@ impl Status {
             .map(|(id, peer)| {
                 let mut shown = peer_shown(peer, now);
                 shown.insert("node_id".to_owned(), json!(id));
-                shown.insert("state".to_owned(), json!(peer.word));
+                shown.insert("state".to_owned(), json!(if peer.is_connected { peer.word } else { "idle" }));
                 Value::Object(shown)
             })
             .collect();
@@ -185,7 +197,7 @@ impl Status {
             "last_start": following.started.rfc3339(),
             "state_since": following.since.rfc3339(),
             "lag_records": primary.freshness.records_behind(),
-            "lag_seconds": primary.freshness.lag_ms(now).map(seconds),
+            "lag_seconds": primary.lag_ms(now).map(seconds),
         }));
         let primaries = if primary.last_heartbeat.0 > 0 { vec![Value::Object(peer_shown(primary, now))] } else { Vec::new() };
         shown.insert("primaries".to_owned(), Value::Array(primaries));
@@ -229,7 +241,7 @@ fn peer_shown(peer: &PeerStatus, now: Timestamp) -> Map<String, Value> {
         "clock_skew_ms": peer.skew_ms.to_string(),
         "replication_primary_canary_age_ms": text(peer.freshness.age_ms(now)),
         "lag_records": peer.freshness.records_behind(),
-        "lag_seconds": peer.freshness.lag_ms(now).map(seconds),
+        "lag_seconds": peer.lag_ms(now).map(seconds),
     }))
 }
 
@@ -243,7 +255,6 @@ fn object(value: Value) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::WalIndex;
 
     #[test]
     fn milliseconds_are_text_and_lag_is_a_number() {
@@ -264,6 +275,20 @@ mod tests {
         assert_eq!(peer["last_heartbeat_duration_ms"], "11");
         assert_eq!(peer["replication_primary_canary_age_ms"], "2500");
         assert_eq!((&peer["lag_records"], &peer["lag_seconds"]), (&json!(2), &json!(2.5)));
+    }
+
+    #[test]
+    fn a_copy_without_a_link_falls_behind() {
+        let status = Status::default();
+        status.of_secondary("eu-west", |peer| {
+            peer.word = "stream-wals";
+            peer.freshness.mark(Timestamp(1000), WalIndex(4));
+            peer.freshness.reach(WalIndex(4));
+        });
+        status.stands(WalIndex(9));
+        let shown = Value::Object(status.describe_primary(Timestamp(3500)));
+        let peer = &shown["secondaries"][0];
+        assert_eq!((&peer["state"], &peer["lag_records"], &peer["lag_seconds"]), (&json!("idle"), &json!(5), &json!(2.5)));
     }
 
     #[test]

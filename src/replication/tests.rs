@@ -316,7 +316,8 @@ async fn both_sides_know_each_other_and_the_lag() {
             let back = Value::Object(secondary.handle.describe(SystemClock.now()));
             let peer = &shown["secondaries"][0];
             let is_known = peer["lag_seconds"] == 0.0 && peer["state"] == "stream-wals" && peer["cluster_address"] == "https://n:2";
-            if is_known && back["primaries"][0]["lag_records"] == 0 && back["state"] == "stream-wals" && back["connection_state"] == "ready" {
+            if is_known && back["primaries"][0]["lag_records"] == 0 && back["state"] == "stream-wals" && back["connection_state"] == "ready"
+            {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -70,7 +70,7 @@ pub(super) fn post(target: &JoinTarget, path: &str, token: Option<&Secret<String
     if let Some(token) = token {
         request = request.header("X-Vault-Token", token.expose().as_str());
     }
-    let mut answer = request.send_json(body).map_err(|error| error.to_string())?;
+    let mut answer = request.send_json(body).map_err(|error| format!("{base}: {error}"))?;
     let status = answer.status().as_u16();
     let text = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string().map_err(|error| error.to_string())?;
     let json: Value = serde_json::from_str(&text).unwrap_or_default();

@@ -77,7 +77,9 @@ impl Seal {
             return Ok(JoinAnswer { joined: false });
         }
         let targets = vec![target];
-        self.find(&targets, &targets[0], non_voter).await.map_err(|text| SealError::Failed(format!("failed to join raft cluster: {text}")))?;
+        self.find(&targets, &targets[0], non_voter)
+            .await
+            .map_err(|text| SealError::Failed(format!("failed to join raft cluster: {text}")))?;
         Ok(JoinAnswer { joined: true })
     }
 
@@ -156,9 +158,10 @@ impl Seal {
             let answer = key.decrypt(CHALLENGE_CONTEXT, &challenge).map_err(|_| SealError::invalid(WRONG_SHARES))?;
             match self.send_answer(target, join, &key, &STANDARD.encode(answer.expose())).await {
                 Ok(identity) => {
-                    return self.identity().store(identity).map_err(|error| {
-                        SealError::Failed(format!("failed to store this node's identity: {error}"))
-                    });
+                    return self
+                        .identity()
+                        .store(identity)
+                        .map_err(|error| SealError::Failed(format!("failed to store this node's identity: {error}")));
                 }
                 Err(reason) => reasons.push(reason),
             }

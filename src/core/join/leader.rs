@@ -104,9 +104,11 @@ impl Joins {
             authority.issue(&Peer::Node(member.name.clone()), now, NODE_LIFE).map_err(|error| EngineError::Invalid(error.to_string()))?;
         let identity = zeroize::Zeroizing::new(serde_json::to_vec(&identity).expect("texts are JSON"));
         let identity = self.join_key()?.encrypt(self.ctx.entropy.as_ref(), IDENTITY_CONTEXT, &identity);
-        let peers: Vec<Value> = status.peers.iter().map(|peer| {
-            json!({ "id": peer.member.name, "address": peer.member.cluster_addr, "suffrage": u8::from(!peer.is_voter) })
-        }).collect();
+        let peers: Vec<Value> = status
+            .peers
+            .iter()
+            .map(|peer| json!({ "id": peer.member.name, "address": peer.member.cluster_addr, "suffrage": u8::from(!peer.is_voter) }))
+            .collect();
         tracing::info!(node = member.name, cluster_addr = member.cluster_addr, "a node joins");
         // The joiner answers Raft only once it has this answer, so adding it goes on by itself.
         tokio::spawn(add(self.ctx.clone(), id, member, is_voter));

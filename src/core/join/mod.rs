@@ -12,8 +12,8 @@ mod joiner;
 mod leader;
 
 pub use client::{JoinClient, JoinTarget};
-pub use joiner::{JoinAnswer, JoinRequest};
 pub(super) use joiner::PendingJoin;
+pub use joiner::{JoinAnswer, JoinRequest};
 pub use leader::Joins;
 
 /// Binds a challenge to its purpose.

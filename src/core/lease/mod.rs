@@ -30,8 +30,8 @@ pub use expirer::Expirer;
 pub use register::{NewLease, Registered};
 pub use revoke::OnFailure;
 
-use super::token::{Limits, Tokens};
 use super::Context;
+use super::token::{Limits, Tokens};
 use crate::barrier::Txn;
 use crate::engine::EngineError;
 use crate::types::Key;

@@ -45,14 +45,7 @@ impl Lifecycle {
     pub fn new(ctx: Arc<Context>, seal: Arc<Seal>) -> Arc<Self> {
         let standing = watch::Sender::new(Standing::Uninitialized);
         seal.follow_standing(standing.subscribe());
-        Arc::new(Self {
-            ctx,
-            seal,
-            standing,
-            active_since: Mutex::default(),
-            rest_until: Mutex::default(),
-            look: Notify::new(),
-        })
+        Arc::new(Self { ctx, seal, standing, active_since: Mutex::default(), rest_until: Mutex::default(), look: Notify::new() })
     }
 
     /// How this node stands now.

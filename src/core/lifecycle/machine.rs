@@ -294,10 +294,7 @@ mod tests {
     #[test]
     fn a_sealed_leader_hands_leadership_on() {
         check(vec![
-            (
-                Observed(Situation { sealed: true, ..leader_of_three() }),
-                vec![HandOver, Pause(millis(250)), Announce(Standing::Sealed)],
-            ),
+            (Observed(Situation { sealed: true, ..leader_of_three() }), vec![HandOver, Pause(millis(250)), Announce(Standing::Sealed)]),
             (PauseOver, vec![HandOver, Pause(millis(500))]),
             (Observed(Situation { sealed: true, ..follower() }), vec![]),
             (Observed(Situation { sealed: true, ..leader_of_three() }), vec![]),
@@ -388,10 +385,7 @@ mod tests {
             (Observed(Situation { resting: true, ..follower() }), vec![Announce(behind_other())]),
             (resting(), vec![Start, Announce(nobody())]),
         ]);
-        check(vec![
-            (resting(), vec![HandOver, Pause(millis(250)), Announce(nobody())]),
-            (NotHandedOver, vec![Start]),
-        ]);
+        check(vec![(resting(), vec![HandOver, Pause(millis(250)), Announce(nobody())]), (NotHandedOver, vec![Start])]);
         check(vec![(Observed(Situation { resting: true, ..leader() }), vec![Start, Announce(nobody())])]);
     }
 

@@ -264,6 +264,9 @@ impl Mounts {
             for scope in [Scope::Local, Scope::Shared] {
                 let Some(row) = get_row(txn, &keys::mount(scope, class, &path))? else { continue };
                 if let Some(mounted) = self.open(scope, class, &path, row) {
+                    if scope == Scope::Local && txn.exists(&keys::mount(Scope::Shared, class, &path))? {
+                        tracing::error!(path, "a local (non-replicated) mount already exists: the shared mount is not served here");
+                    }
                     table.insert(Arc::new(mounted));
                     break;
                 }
@@ -434,7 +437,7 @@ pub(super) fn all_paths(txn: &Txn, prefix: &Prefix) -> Result<Vec<Key>, BarrierE
 }
 
 /// The path that clients say: `auth/` is part of it, and the final slash.
-pub(super) fn full_path(class: MountClass, path: &str) -> String {
+pub(in crate::core) fn full_path(class: MountClass, path: &str) -> String {
     match class {
         MountClass::Secret => format!("{path}/"),
         MountClass::Auth => format!("auth/{path}/"),

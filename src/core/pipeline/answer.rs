@@ -99,7 +99,8 @@ impl Core {
                 response.is_missing = true;
             }
             Body::Leased(data, spec) => {
-                let token = who.token.as_ref().ok_or_else(|| EngineError::Internal("a lease needs a token that it ends with".to_owned()))?;
+                let token =
+                    who.token.as_ref().ok_or_else(|| EngineError::Internal("a lease needs a token that it ends with".to_owned()))?;
                 let lease = self.leases.register(txn, NewLease { path, mount, spec: &spec, token }, asked.now)?;
                 response.data = Some(data);
                 response.lease_id = lease.id;

@@ -67,9 +67,11 @@ impl<'r> Journal<'r> {
             fields.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
         };
         let login = response.auth.as_ref().map(|auth| {
-            let policies: Vec<String> = auth.fields.get("policies").and_then(serde_json::Value::as_array).map_or_else(Vec::new, |list| {
-                list.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect()
-            });
+            let policies: Vec<String> = auth
+                .fields
+                .get("policies")
+                .and_then(serde_json::Value::as_array)
+                .map_or_else(Vec::new, |list| list.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect());
             (auth, text(&auth.fields, "accessor"), text(&auth.fields, "token_type"), policies)
         });
         let answer = Answer {

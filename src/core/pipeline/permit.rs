@@ -42,13 +42,7 @@ impl Core {
         Ok(if exists == Some(false) { Operation::Create } else { operation })
     }
 
-    pub(super) fn authorize(
-        &self,
-        asked: Asked<'_>,
-        routed: &Routed<'_>,
-        who: &Who,
-        operation: Operation,
-    ) -> Result<Permit, Refused> {
+    pub(super) fn authorize(&self, asked: Asked<'_>, routed: &Routed<'_>, who: &Who, operation: Operation) -> Result<Permit, Refused> {
         let access = routed.access();
         if access == Access::Anyone {
             return Ok(Permit(()));

@@ -50,7 +50,8 @@ impl Core {
             may_have_happened: matches!(error, ForwardError::Unknown(_)),
             text: match error {
                 ForwardError::Unknown(_) => error.to_string(),
-                _ => format!("cannot write to readonly storage: {error}"),
+                ForwardError::NoActive => "cannot write to readonly storage: this secondary knows no primary".to_owned(),
+                ForwardError::Unreachable(why) => format!("cannot write to readonly storage: no way to the primary: {why}"),
             },
         })?;
         if reply.status >= 400 && reply.data.is_none() {
@@ -143,8 +144,8 @@ impl Core {
         if !self.context.store.role().is_primary() {
             return Err(Refused::NoActive);
         }
-        let is_shared = routed.scope() == Scope::Shared
-            && routed.route().is_none_or(|route| matches!(route.writes, Writes::Shared | Writes::Depends));
+        let is_shared =
+            routed.scope() == Scope::Shared && routed.route().is_none_or(|route| matches!(route.writes, Writes::Shared | Writes::Depends));
         if is_shared { Ok(()) } else { Err(Refused::Denied) }
     }
 }

@@ -83,14 +83,14 @@ impl Core {
         };
         let mounted = mounted.clone();
         let found = match &mounted.opened {
-            Opened::Engine(kind, engine) => find(engine.routes(), request.operation, below)
-                .map(|(route, captures)| (By::Engine(kind, engine.clone()), route, captures)),
+            Opened::Engine(kind, engine) => {
+                find(engine.routes(), request.operation, below).map(|(route, captures)| (By::Engine(kind, engine.clone()), route, captures))
+            }
             Opened::System => self.find_system(&self.system_areas, request.operation, below),
             Opened::Token => self.find_system(&self.token_areas, request.operation, below),
         };
-        let found = found
-            .map(|(by, route, captures)| Target { mounted: mounted.clone(), path: below, by, route, captures })
-            .map_err(Lost::NoRoute);
+        let found =
+            found.map(|(by, route, captures)| Target { mounted: mounted.clone(), path: below, by, route, captures }).map_err(Lost::NoRoute);
         Ok(Routed { mounted: Some(mounted), found })
     }
 

@@ -32,7 +32,13 @@ static ROUTES: &[Route] = &[
     Route { pattern: "add/:name", operations: &[Operation::Update], access: Access::Policy, writes: Writes::Shared, help: "Add one." },
     Route { pattern: "lease", operations: &[Operation::Read], access: Access::Policy, writes: Writes::Local, help: "Something leased." },
     Route { pattern: "seen", operations: &[Operation::Update], access: Access::Policy, writes: Writes::Local, help: "Local only." },
-    Route { pattern: "either", operations: &[Operation::Update], access: Access::Policy, writes: Writes::Depends, help: "Shared after all." },
+    Route {
+        pattern: "either",
+        operations: &[Operation::Update],
+        access: Access::Policy,
+        writes: Writes::Depends,
+        help: "Shared after all.",
+    },
     Route { pattern: "open", operations: &[Operation::Read], access: Access::Anyone, writes: Writes::Nothing, help: "Open to all." },
     Route { pattern: "closed", operations: &[Operation::Read], access: Access::Sudo, writes: Writes::Nothing, help: "Sudo only." },
 ];

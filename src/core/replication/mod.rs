@@ -153,7 +153,8 @@ impl Replication {
             }
             "reindex" => {
                 self.check().await?;
-                Ok(Reply::empty().warn("Page sums are stored with the rows they cover, so there is no index to rebuild. They were checked."))
+                Ok(Reply::empty()
+                    .warn("Page sums are stored with the rows they cover, so there is no index to rebuild. They were checked."))
             }
             "merkle-check" => Ok(Reply::data(self.check().await?)),
             _ => Err(EngineError::NotFound("unsupported path".to_owned())),
@@ -233,13 +234,6 @@ impl Replication {
             *known = contact;
             is_new
         });
-    }
-
-    fn mode(&self) -> String {
-        match self.ctx.store.role() {
-            Role::Alone => "disabled".to_owned(),
-            role => format!("a {}", role.mode()),
-        }
     }
 }
 

@@ -45,8 +45,12 @@ impl Replication {
     }
 
     pub(super) async fn demote(&self) -> Result<Reply, EngineError> {
-        let Role::Primary { set, generation, .. } = self.ctx.store.role() else {
-            return Err(cannot(&format!("this cluster is no performance primary but {}", self.mode())));
+        let (set, generation) = match self.ctx.store.role() {
+            Role::Primary { set, generation, .. } => (set, generation),
+            Role::Secondary { .. } => {
+                return Err(cannot("this cluster is a performance secondary already: use secondary/update-primary to follow another"));
+            }
+            Role::Alone => return Err(cannot("performance replication is disabled: there is no primary to demote")),
         };
         self.change_role(Role::Secondary { set, generation, filling: false }, &RoleRecord::default(), true).await?;
         Ok(Reply::empty().warn(DEMOTED))
@@ -65,7 +69,7 @@ impl Replication {
     /// Written through the request's own transaction: the secondary is admitted with the token that it is given, or not at all.
     pub(super) fn secondary_token(&self, call: &Call<'_>, txn: &mut Txn) -> Result<Reply, EngineError> {
         let Role::Primary { set, .. } = txn.reader().role() else {
-            return Err(cannot(&format!("this cluster is no performance primary but {}: use primary/enable first", self.mode())));
+            return Err(self.no_primary());
         };
         let id = call.data().required_text("id")?;
         if id.len() > ID_BYTES_MAX || id.contains('/') || id.chars().any(char::is_control) {
@@ -97,10 +101,17 @@ impl Replication {
         Ok(if self.api_addr.is_empty() { reply.warn(NO_ADDRESS) } else { reply })
     }
 
+    fn no_primary(&self) -> EngineError {
+        cannot(match self.ctx.store.role() {
+            Role::Secondary { .. } => "this cluster is a performance secondary: call its primary, or use secondary/promote first",
+            Role::Alone | Role::Primary { .. } => "performance replication is disabled: use primary/enable first",
+        })
+    }
+
     /// Its stream is cut when the row is gone: see [`Replication::note`].
     pub(super) fn revoke_secondary(&self, call: &Call<'_>, txn: &mut Txn) -> Result<Reply, EngineError> {
         if !txn.reader().role().is_primary() {
-            return Err(cannot(&format!("this cluster is no performance primary but {}", self.mode())));
+            return Err(self.no_primary());
         }
         let id = call.data().required_text("id")?;
         txn.delete(keys::secondary(&id));

@@ -81,15 +81,17 @@ impl Replication {
     }
 
     pub(super) async fn update_primary(&self, call: &Call<'_>) -> Result<Reply, EngineError> {
-        let Role::Secondary { set, .. } = self.ctx.store.role() else {
-            return Err(cannot(&format!("this cluster is no performance secondary but {}: use secondary/enable", self.mode())));
+        let set = match self.ctx.store.role() {
+            Role::Secondary { set, .. } => set,
+            Role::Primary { .. } => return Err(cannot("this cluster is a performance primary: use primary/demote first")),
+            Role::Alone => return Err(cannot("performance replication is disabled: use secondary/enable")),
         };
         let token = call.data().text("token")?;
         let addrs = call.data().texts("update_primary_addrs")?.unwrap_or_default();
         match (token.as_deref(), addrs.is_empty()) {
             (Some(token), false) if !token.is_empty() => Err(cannot("token and update_primary_addrs exclude each other")),
             (_, false) => {
-                let addrs: Vec<String> = addrs.iter().map(|addr| super::url_of(addr)).collect();
+                let addrs = addrs.iter().map(|addr| cluster_addr(addr)).collect::<Result<Vec<String>, _>>()?;
                 self.change_record(|record| match &mut record.primary {
                     Some(primary) => {
                         primary.cluster_addrs.clone_from(&addrs);
@@ -166,6 +168,13 @@ impl Replication {
             tracing::warn!(%error, "the primary's addresses were not stored");
         }
     }
+}
+
+/// `host:port`, or that as a URL, as the URL that is stored.
+fn cluster_addr(text: &str) -> Result<String, EngineError> {
+    let bare = text.split_once("://").map_or(text, |(_, rest)| rest).trim_end_matches('/');
+    let is_addr = bare.parse::<http::uri::Authority>().is_ok_and(|addr| !addr.host().is_empty() && addr.port_u16().is_some());
+    if is_addr { Ok(super::url_of(text)) } else { Err(cannot(&format!("{text:?} is no host:port of a cluster listener"))) }
 }
 
 fn known(bundle: Bundle) -> KnownPrimary {

@@ -7,8 +7,12 @@ use serde_json::{Map, Value, json};
 use super::record::RoleRecord;
 use super::{Replication, check, secondary};
 use crate::core::sys::object;
+use crate::core::{keys, mounts};
+use crate::engine::MountClass;
 use crate::machine::Role;
-use crate::types::Scope;
+use crate::storage::{Reader, StorageError};
+use crate::types::limits::PAGE_NAMES_MAX;
+use crate::types::{Key, Scope};
 
 /// Go's zero time in seconds: never.
 const NEVER: &str = "-62135596800";
@@ -51,6 +55,15 @@ impl Replication {
                 shown.extend(object(secondary::describe(&record)));
                 shown.insert("last_remote_wal".to_owned(), json!(positions.performance.wal.0));
                 shown.extend(links);
+                let clashes = clashes(reader.as_ref()).unwrap_or_default();
+                if !clashes.is_empty() {
+                    let reason = format!(
+                        "a local (non-replicated) mount already exists at {}: the primary's mount of that path is not served here until one of the two is removed",
+                        clashes.join(", ")
+                    );
+                    shown.insert("state_reason".to_owned(), json!(reason));
+                    shown.insert("mount_clashes".to_owned(), json!(clashes));
+                }
             }
         }
         shown
@@ -60,4 +73,20 @@ impl Replication {
     pub fn combined_status(&self) -> Map<String, Value> {
         object(json!({ "dr": { "mode": "disabled" }, "performance": self.status() }))
     }
+}
+
+/// Paths at which this cluster has a local mount and its primary a shared one.
+fn clashes(reader: &dyn Reader) -> Result<Vec<String>, StorageError> {
+    let mut found = Vec::new();
+    for class in [MountClass::Secret, MountClass::Auth] {
+        let local = keys::mounts(Scope::Local, class);
+        for stored in reader.list(&local, None, PAGE_NAMES_MAX)? {
+            let path = &stored[local.path.len()..];
+            let shared: Key = keys::mount(Scope::Shared, class, path);
+            if reader.get(&shared)?.is_some() {
+                found.push(mounts::full_path(class, path));
+            }
+        }
+    }
+    Ok(found)
 }

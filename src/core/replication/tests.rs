@@ -163,6 +163,7 @@ async fn an_id_is_given_once_and_is_free_again_when_it_was_revoked() {
 async fn a_call_in_the_wrong_mode_names_the_mode_and_the_right_call() {
     let alone = TestCore::new(&[]).await;
     refused(post(&alone, "primary/demote", json!({})).await, "disabled");
+    refused(post(&alone, "primary/revoke-secondary", json!({ "id": "a" })).await, "primary/enable first");
     refused(post(&alone, "primary/disable", json!({})).await, "disabled already");
     refused(post(&alone, "primary/secondary-token", json!({ "id": "a" })).await, "primary/enable first");
     refused(post(&alone, "secondary/promote", json!({})).await, "use primary/enable");
@@ -174,6 +175,14 @@ async fn a_call_in_the_wrong_mode_names_the_mode_and_the_right_call() {
     refused(post(&alone, "primary/enable", json!({})).await, "a performance primary already");
     refused(post(&alone, "secondary/enable", json!({ "token": "t" })).await, "primary/demote");
     refused(post(&alone, "secondary/promote", json!({})).await, "a performance primary already");
+    refused(post(&alone, "secondary/update-primary", json!({ "token": "" })).await, "use primary/demote");
+    post(&alone, "primary/demote", json!({})).await.unwrap();
+    active(&alone).await;
+    refused(post(&alone, "primary/demote", json!({})).await, "a performance secondary already: use secondary/update-primary");
+    refused(post(&alone, "primary/secondary-token", json!({ "id": "a" })).await, "use secondary/promote first");
+    for wrong in ["not an addr", "http://", "host", ":1"] {
+        refused(post(&alone, "secondary/update-primary", json!({ "update_primary_addrs": [wrong] })).await, "no host:port");
+    }
 }
 
 #[tokio::test]

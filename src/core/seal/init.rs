@@ -138,7 +138,8 @@ impl Seal {
         let cluster = ClusterIdentity::fresh(source, self.cluster_name.as_deref());
 
         let authority = Authority::create(&cluster.id, now).map_err(|error| SealError::Failed(error.to_string()))?;
-        let mine = authority.issue(&Peer::Node(self.me.name.clone()), now, NODE_LIFE).map_err(|error| SealError::Failed(error.to_string()))?;
+        let mine =
+            authority.issue(&Peer::Node(self.me.name.clone()), now, NODE_LIFE).map_err(|error| SealError::Failed(error.to_string()))?;
         self.identity.store(mine).map_err(|error| SealError::Failed(format!("failed to store this node's identity: {error}")))?;
         self.found_group().await?;
 

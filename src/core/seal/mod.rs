@@ -43,9 +43,9 @@ pub(super) use stored::UnsealKey;
 pub(super) use unseal::WRONG_SHARES;
 pub use unseal::{ShareRequest, UnsealRequest};
 
-use super::{Context, Standing};
 use super::join::{JoinClient, PendingJoin};
 use super::node_identity::NodeIdentity;
+use super::{Context, Standing};
 use crate::raft::Member;
 use collector::Collector;
 
@@ -191,7 +191,8 @@ impl Seal {
     /// Waits, for a while, until a node that was unsealed is active or knows who is: so that a client that unsealed may go on at once.
     async fn settle(&self) {
         let Some(mut standing) = self.standing.get().cloned() else { return };
-        let settled = |standing: &Standing| matches!(standing, Standing::Active | Standing::Removed | Standing::Standby { active: Some(_) });
+        let settled =
+            |standing: &Standing| matches!(standing, Standing::Active | Standing::Removed | Standing::Standby { active: Some(_) });
         let _ = tokio::time::timeout(SETTLE_MAX, standing.wait_for(settled)).await;
     }
 

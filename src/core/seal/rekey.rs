@@ -180,7 +180,8 @@ impl Seal {
             Collected::Unfit(error) => return Err(SealError::Invalid(format!("failed to compute combined key: {error}"))),
             Collected::Combined(combined) => combined,
         };
-        let old = self.verify_shares(combined, &held).map_err(|error| SealError::Invalid(format!("root key verification failed: {error}")))?;
+        let old =
+            self.verify_shares(combined, &held).map_err(|error| SealError::Invalid(format!("root key verification failed: {error}")))?;
         let source = self.ctx.entropy.as_ref();
         let fresh = UnsealKey::fresh(source);
         let shares = shamir::split(source, fresh.expose(), config.secret_shares, config.secret_threshold)

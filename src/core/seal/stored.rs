@@ -105,9 +105,7 @@ impl Seal {
         }
         match self.raw(&keys::seal_config())? {
             None => Ok(None),
-            Some(row) => {
-                serde_json::from_slice(&row).map(Some).map_err(|_| SealError::failed("the stored seal configuration is damaged"))
-            }
+            Some(row) => serde_json::from_slice(&row).map(Some).map_err(|_| SealError::failed("the stored seal configuration is damaged")),
         }
     }
 

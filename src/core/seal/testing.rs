@@ -70,7 +70,6 @@ impl JoinClient for Net {
     }
 }
 
-
 fn copy(from: &MemStore, to: &OneNode) {
     let reader = from.reader();
     let mut ops = Vec::new();

@@ -46,9 +46,7 @@ impl SystemEngine for About {
             ("plugins/catalog", _) => Ok(self.catalog()),
             ("plugins/catalog/:type", _) => Ok(Reply::keys(self.names(class_of(call.captures.get("type"))?))),
             ("plugins/catalog/:type/:name", Operation::Read) => self.plugin(call.captures.get("type"), call.captures.get("name")),
-            ("plugins/catalog/:type/:name", _) => {
-                Err(EngineError::invalid("external plugins are not supported: all engines are built in"))
-            }
+            ("plugins/catalog/:type/:name", _) => Err(EngineError::invalid("external plugins are not supported: all engines are built in")),
             ("version-history", _) => {
                 let info = json!({ API_VERSION: { "previous_version": null, "timestamp_installed": null, "build_date": null } });
                 Ok(Reply::json(json!({ "keys": [API_VERSION], "key_info": info })))
@@ -84,11 +82,7 @@ impl About {
 
     fn catalog(&self) -> Reply {
         let (secret, auth) = (self.names(Some(MountClass::Secret)), self.names(Some(MountClass::Auth)));
-        let detail = |class: &'static str| {
-            move |name: &String| {
-                json!({ "type": class, "name": name, "version": builtin_version(), "builtin": true, "deprecation_status": "supported" })
-            }
-        };
+        let detail = |class: &'static str| move |name: &String| json!({ "type": class, "name": name, "version": builtin_version(), "builtin": true, "deprecation_status": "supported" });
         let detailed: Vec<Value> = auth.iter().map(detail("auth")).chain(secret.iter().map(detail("secret"))).collect();
         let audit: Vec<&str> = self.audit_kinds.iter().map(|kind| kind.name).collect();
         Reply::json(json!({ "secret": secret, "auth": auth, "database": [], "audit": audit, "detailed": detailed }))

@@ -22,7 +22,13 @@ pub struct AuditDevices {
 }
 
 static ROUTES: &[Route] = &[
-    Route { pattern: "audit", operations: &[Operation::Read], access: Access::Sudo, writes: Writes::Nothing, help: "List the audit devices." },
+    Route {
+        pattern: "audit",
+        operations: &[Operation::Read],
+        access: Access::Sudo,
+        writes: Writes::Nothing,
+        help: "List the audit devices.",
+    },
     Route {
         pattern: "audit/*path",
         operations: &[Operation::Update, Operation::Delete],

@@ -52,16 +52,14 @@ impl SystemEngine for Config {
 fn cors(call: &Call<'_>, txn: &mut Txn) -> Result<Reply, EngineError> {
     let key = keys::config("cors");
     match call.operation {
-        Operation::Read => {
-            Ok(match mounts::get_row::<Cors>(txn, &key)? {
-                Some(cors) => Reply::json(json!({
-                    "enabled": cors.enabled,
-                    "allowed_origins": cors.allowed_origins,
-                    "allowed_headers": cors.allowed_headers,
-                })),
-                None => Reply::json(json!({ "enabled": false })),
-            })
-        }
+        Operation::Read => Ok(match mounts::get_row::<Cors>(txn, &key)? {
+            Some(cors) => Reply::json(json!({
+                "enabled": cors.enabled,
+                "allowed_origins": cors.allowed_origins,
+                "allowed_headers": cors.allowed_headers,
+            })),
+            None => Reply::json(json!({ "enabled": false })),
+        }),
         Operation::Delete => {
             txn.delete(key);
             Ok(Reply::empty())

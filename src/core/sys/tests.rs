@@ -68,7 +68,9 @@ async fn tuning_shows_effective_times_and_refuses_contradictions() {
     enable(&test, "sys/auth/up", json!({ "type": "userpass" })).await.unwrap();
     let tuned = test.data(Operation::Read, "sys/auth/up/tune", Value::Null).await;
     assert_eq!((&tuned["default_lease_ttl"], &tuned["token_type"]), (&json!(2_764_800), &json!("default-service")));
-    enable(&test, "sys/mounts/auth/up/tune", json!({ "default_lease_ttl": "1h", "max_lease_ttl": "2h", "description": "d" })).await.unwrap();
+    enable(&test, "sys/mounts/auth/up/tune", json!({ "default_lease_ttl": "1h", "max_lease_ttl": "2h", "description": "d" }))
+        .await
+        .unwrap();
     let tuned = test.data(Operation::Read, "sys/mounts/auth/up/tune", Value::Null).await;
     assert_eq!((&tuned["default_lease_ttl"], &tuned["max_lease_ttl"], &tuned["description"]), (&json!(3600), &json!(7200), &json!("d")));
     let text = "backend max lease TTL of 60 would be less than backend default lease TTL of 3600";

@@ -25,10 +25,10 @@ mod role;
 mod salts;
 mod spec;
 #[cfg(test)]
+pub(in crate::core) mod testing;
+#[cfg(test)]
 mod tests;
 pub(in crate::core) mod ttl;
-#[cfg(test)]
-pub(in crate::core) mod testing;
 
 use std::sync::Arc;
 

@@ -48,13 +48,7 @@ impl TokenSpec {
     /// A root token without an end. One with a given `id` is dev mode's, and looks as if the API had made it, as clients expect.
     pub fn root(id: Option<Secret<String>>) -> Self {
         let (path, display_name) = if id.is_some() { ("auth/token/create", "token") } else { ("auth/token/root", "root") };
-        Self {
-            id,
-            path: path.to_owned(),
-            display_name: display_name.to_owned(),
-            policies: vec!["root".to_owned()],
-            ..Self::default()
-        }
+        Self { id, path: path.to_owned(), display_name: display_name.to_owned(), policies: vec!["root".to_owned()], ..Self::default() }
     }
 }
 

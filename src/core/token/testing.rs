@@ -87,8 +87,7 @@ impl World {
             ("sys/", Box::new(WrappingEngine::new(wrapping.clone(), policies.clone()))),
         ];
         tokens.ensure().await.unwrap();
-        let mut world =
-            Self { ground, mounts, tokens, policies, leases, wrapping, root: Secret::default(), areas, _listener: listener };
+        let mut world = Self { ground, mounts, tokens, policies, leases, wrapping, root: Secret::default(), areas, _listener: listener };
         world.root = world.make(TokenSpec::root(None)).await;
         world
     }
@@ -150,8 +149,7 @@ impl World {
             });
             let (prefix, area, below, route, captures) = found.ok_or(EngineError::Unsupported)?;
             let mut caller = Caller::default();
-            let identified =
-                token.and_then(|token| self.tokens.identify(&mut txn, token, &request.connection, now).ok());
+            let identified = token.and_then(|token| self.tokens.identify(&mut txn, token, &request.connection, now).ok());
             if let Some(mut identified) = identified {
                 caller = identified.caller();
                 if route.access != Access::Anyone {

@@ -194,11 +194,7 @@ async fn a_login_never_makes_a_root_token() {
         };
         let mount = world.mount("auth/userpass/");
         let world = &world;
-        async move {
-            world
-                .write(|txn| world.tokens.login(txn, &mount, "auth/userpass/login/a", grant.clone(), "", world.now()))
-                .await
-        }
+        async move { world.write(|txn| world.tokens.login(txn, &mount, "auth/userpass/login/a", grant.clone(), "", world.now())).await }
     };
     for name in ["root", "ROOT", " Root "] {
         let refused = login(&["a", name], TokenKind::Service).await.unwrap_err().to_string();

@@ -11,10 +11,7 @@ use crate::types::{Secret, Ttl};
 async fn wrap(world: &World, data: Value, is_jwt: bool) -> WrapInfo {
     let Value::Object(data) = data else { panic!("tests pass objects") };
     let response = Response { request_id: "inner".to_owned(), data: Some(data), ..Response::default() };
-    world
-        .write(|txn| world.wrapping.wrap(txn, response.clone(), "secret/data/a", Ttl(60), is_jwt, world.now()))
-        .await
-        .unwrap()
+    world.write(|txn| world.wrapping.wrap(txn, response.clone(), "secret/data/a", Ttl(60), is_jwt, world.now())).await.unwrap()
 }
 
 async fn unwrap(world: &World, by: &Secret<String>, data: Value) -> Result<Value, EngineError> {
@@ -46,11 +43,8 @@ async fn of_two_readers_at_one_time_one_is_first() {
     let world = World::new().await;
     let info = wrap(&world, json!({"k": "v"}), false).await;
     let sent = json!({"token": info.token.expose()});
-    let (one, other, own) = tokio::join!(
-        unwrap(&world, &world.root, sent.clone()),
-        unwrap(&world, &world.root, sent),
-        unwrap(&world, &info.token, json!({}))
-    );
+    let (one, other, own) =
+        tokio::join!(unwrap(&world, &world.root, sent.clone()), unwrap(&world, &world.root, sent), unwrap(&world, &info.token, json!({})));
     assert_eq!([&one, &other, &own].into_iter().filter(|given| given.is_ok()).count(), 1);
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use rocksdb::{DBRawIterator, ReadOptions};
 
-use super::families::{Family, page_key, path_in, row_in};
 use self::held::Held;
+use super::families::{Family, page_key, path_in, row_in};
 use super::moment::{Moment, path_after};
 use crate::machine::{PAGES, PageId, PageSum, Positions, Role, Stored};
 use crate::storage::{Reader, StorageError};
