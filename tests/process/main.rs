@@ -6,4 +6,5 @@ mod cluster;
 mod durability;
 mod node;
 mod replication;
+mod roles;
 mod secrecy;
