@@ -25,7 +25,8 @@ pub(super) struct TokenFields {
 const KINDS: [&str; 5] = ["default", "service", "batch", "default-service", "default-batch"];
 
 impl TokenFields {
-    /// Takes the fields that `data` names; others stay as they are. `policies`, `ttl`, `max_ttl` are the older names of three.
+    /// Takes the fields that `data` names; others stay as they are. `policies`, `ttl`, `max_ttl`, `bound_cidrs` are
+    /// the older names of four.
     ///
     /// # Errors
     /// With Vault's texts.
@@ -55,7 +56,7 @@ impl TokenFields {
             self.no_default_policy = value;
         }
         self.update_policies(data)?;
-        if let Some(value) = data.texts("token_bound_cidrs")? {
+        if let Some(value) = data.texts("token_bound_cidrs")?.or(data.texts("bound_cidrs")?) {
             value.iter().try_for_each(|cidr| check_cidr(cidr))?;
             self.bound_cidrs = value;
         }
@@ -210,6 +211,8 @@ mod tests {
         assert!(fields.admits(Some("::1".parse().unwrap())));
         assert!(!fields.admits(Some("10.2.0.1".parse().unwrap())));
         assert!(!fields.admits(None));
+        let by_old_name = updated(json!({"bound_cidrs": "10.1.0.0/16"})).unwrap();
+        assert!(!by_old_name.admits(Some("10.2.0.1".parse().unwrap())));
         assert!(TokenFields::default().admits(None));
     }
 }

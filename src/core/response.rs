@@ -30,6 +30,8 @@ pub struct Response {
     pub auth: Option<AuthInfo>,
     /// There is nothing there (404), though `data` may say something about it.
     pub is_missing: bool,
+    /// It is under way (202).
+    pub is_accepted: bool,
     /// An answer that is no envelope.
     pub raw: Option<Raw>,
     /// Where this cluster's histories stood after a write: for `X-Vault-Index` and for waiting.

@@ -24,6 +24,8 @@ pub enum Body {
     /// Nothing to say: 204, or 200 if there are warnings.
     #[default]
     Empty,
+    /// What was asked for is under way: 202.
+    Accepted,
     /// `data`.
     Data(Map<String, Value>),
     /// There is nothing there: 404, with `data` where there is something to say about it (a deleted version's metadata).
@@ -97,6 +99,7 @@ impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Empty => "Empty",
+            Self::Accepted => "Accepted",
             Self::Data(_) => "Data(***)",
             Self::Missing(_) => "Missing",
             Self::Leased(..) => "Leased(***)",

@@ -60,7 +60,7 @@ pub enum FieldError {
     #[error("missing {0}")]
     Missing(String),
     /// A field has a value of another type.
-    #[error("field validation failed: {field} must be {wanted}")]
+    #[error("Field validation failed: error converting input for field \"{field}\": must be {wanted}")]
     Wrong {
         /// Which field.
         field: String,

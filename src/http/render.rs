@@ -1,4 +1,4 @@
-//! The status of an answer, and whether it has a body at all: 200, 204 or 404.
+//! The status of an answer, and whether it has a body at all: 200, 202, 204 or 404.
 
 use super::answer::Answer;
 use crate::core::Response;
@@ -21,6 +21,9 @@ fn body(operation: Operation, path: &str, response: Response) -> Answer {
     let has_more = response.data.is_some() || response.auth.is_some() || response.wrap_info.is_some() || !response.warnings.is_empty();
     if response.is_missing {
         return if has_more { Answer::json(404, &response.envelope(path)) } else { Answer::errors(404, Vec::new()) };
+    }
+    if response.is_accepted {
+        return if has_more { Answer::json(202, &response.envelope(path)) } else { Answer::empty(202) };
     }
     if !has_more && response.lease_id.is_empty() {
         return match operation {

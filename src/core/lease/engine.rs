@@ -73,6 +73,11 @@ fn lease_id(call: &Call<'_>) -> Result<String, EngineError> {
     id.ok_or_else(|| EngineError::invalid("lease_id must be specified"))
 }
 
+/// Clients that do not wait are told that it is under way, though it is done.
+fn revoked(call: &Call<'_>) -> Result<Reply, EngineError> {
+    Ok(if call.data().flag("sync")? == Some(false) { Body::Accepted.into() } else { Reply::empty() })
+}
+
 fn irrevocable(call: &Call<'_>, txn: &mut Txn) -> Result<Reply, EngineError> {
     if call.data().text("type")?.as_deref() != Some("irrevocable") {
         return Ok(Reply::missing());
@@ -123,17 +128,17 @@ impl SystemEngine for LeaseEngine {
             "leases/renew/*lease_id" | "renew/*lease_id" => self.renew(call, txn, &lease_id(call)?),
             "leases/revoke/*lease_id" | "revoke/*lease_id" => {
                 self.leases.revoke(txn, &lease_id(call)?).await?;
-                Ok(Reply::empty())
+                revoked(call)
             }
             "leases/revoke-prefix/*prefix" | "revoke-prefix/*prefix" => {
                 self.leases.revoke_prefix(call.captures.get("prefix"), OnFailure::Stop).await?;
-                Ok(Reply::empty())
+                revoked(call)
             }
             "leases/revoke-force/*prefix" | "revoke-force/*prefix" => {
                 self.leases.revoke_prefix(call.captures.get("prefix"), OnFailure::Forget).await?;
                 Ok(Reply::empty())
             }
-            "leases/tidy" => Ok(Reply::empty().warn(TIDY_STARTED)),
+            "leases/tidy" => Ok(Reply::from(Body::Accepted).warn(TIDY_STARTED)),
             "leases/count" | "leases" => irrevocable(call, txn),
             pattern => Err(EngineError::Internal(format!("no handler for {pattern}"))),
         }

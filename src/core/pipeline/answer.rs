@@ -93,6 +93,7 @@ impl Core {
         response.lease_duration = refresh.0;
         match body {
             Body::Empty => {}
+            Body::Accepted => response.is_accepted = true,
             Body::Data(data) | Body::Wrap { data, .. } => response.data = Some(data),
             Body::Missing(data) => {
                 response.data = data;
@@ -134,8 +135,8 @@ impl Core {
         response: &mut Response,
         txn: &mut Txn,
     ) -> Result<(), EngineError> {
-        let has_answer = response.data.is_some() || response.auth.is_some();
-        if let Some(Wrapping { ttl, jwt }) = wrapping.filter(|_| has_answer && !response.is_missing && response.wrap_info.is_none()) {
+        let has_answer = response.data.is_some() || response.auth.is_some() || !response.warnings.is_empty();
+        if let Some(Wrapping { ttl, jwt }) = wrapping.filter(|_| has_answer && response.wrap_info.is_none()) {
             let path = asked.request.path.as_str();
             let (request_id, mount_type) = (response.request_id.clone(), response.mount_type.clone());
             let wrap = self.wrapping.wrap(txn, std::mem::take(response), path, ttl, jwt, asked.now)?;

@@ -95,6 +95,6 @@ impl InternalUi {
 
 fn with_path(mounted: &Mounted) -> Map<String, Value> {
     let mut shown = mount_view::info(mounted);
-    shown.insert("path".to_owned(), json!(mounted.mount.path));
+    shown.insert("path".to_owned(), json!(shown_path(mounted)));
     shown
 }

@@ -26,7 +26,7 @@ pub fn section(data: &Data, name: &str) -> Result<Data, EngineError> {
     match data.get(name) {
         None => Ok(Data::default()),
         Some(Value::Object(map)) => Ok(Data(map.clone())),
-        Some(_) => Err(EngineError::invalid(format!("field validation failed: {name} must be a map"))),
+        Some(_) => Err(EngineError::invalid(format!("Field validation failed: {name} must be a map"))),
     }
 }
 
@@ -67,6 +67,9 @@ pub fn change(row: &mut MountRow, class: MountClass, sent: &Data) -> Result<(), 
         }
         if !["default-service", "default-batch", "service", "batch"].contains(&token_type.as_str()) {
             return Err(EngineError::invalid("invalid value for 'token_type'"));
+        }
+        if row.kind == "token" {
+            return Err(EngineError::invalid("'token_type' cannot be set for 'token' or 'ns_token' auth mounts"));
         }
         config.token_type = token_type;
     }

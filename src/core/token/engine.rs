@@ -256,7 +256,7 @@ impl SystemEngine for TokenEngine {
                 }
             },
             "accessors" => Ok(Reply::keys(engine_roles::all_names(txn, &keys::token_accessors())?)),
-            "tidy" => Ok(Reply::empty().warn(crate::core::lease::TIDY_STARTED)),
+            "tidy" => Ok(Reply::from(Body::Accepted).warn(crate::core::lease::TIDY_STARTED)),
             "roles" => Ok(Reply::keys(engine_roles::all_names(txn, &keys::token_roles())?)),
             "roles/:role_name" => engine_roles::handle(call, txn),
             pattern => Err(EngineError::Internal(format!("no handler for {pattern}"))),

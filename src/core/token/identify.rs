@@ -9,6 +9,9 @@ use crate::engine::{Caller, Connection};
 use crate::types::limits::TOKEN_BYTES_MAX;
 use crate::types::{Accessor, Secret, Timestamp};
 
+/// Most ancestors looked at for one request. What is farther away than this is reached by the sweep.
+const ANCESTORS_MAX: usize = 64;
+
 /// A live token.
 #[derive(Clone, Debug)]
 pub struct Identified {
@@ -65,7 +68,7 @@ impl Tokens {
         } else {
             read_entry(txn, &key)?.filter(|entry| entry.is_live(now)).ok_or(TokenError::Unknown)?
         };
-        Ok(Identified { entry, key })
+        if has_live_ancestors(txn, &entry.parent, now)? { Ok(Identified { entry, key }) } else { Err(TokenError::Unknown) }
     }
 
     /// The stored form of a token.
@@ -92,6 +95,26 @@ impl Tokens {
         }
         Ok(())
     }
+}
+
+/// Whether no token above has ended: a child is dead with its ancestor at once, though the sweep reaches it later. A row that is
+/// gone was swept, and the sweep marks children before it removes the row.
+fn has_live_ancestors(txn: &mut Txn, parent: &str, now: Timestamp) -> Result<bool, TokenError> {
+    let mut above = parent.to_owned();
+    for _ in 0..ANCESTORS_MAX {
+        if above.is_empty() {
+            break;
+        }
+        let Some(entry) = read_entry(txn, &above)? else { break };
+        if entry.spares_children {
+            break;
+        }
+        if !entry.is_live(now) {
+            return Ok(false);
+        }
+        above = entry.parent;
+    }
+    Ok(true)
 }
 
 /// Whether `from` lies in one of `cidrs`; an empty list admits all, an unknown address none of a list.

@@ -27,15 +27,15 @@ impl Tokens {
             return Err(EngineError::invalid("batch tokens cannot be renewed"));
         }
         let Some(expires) = entry.expires_ms else {
-            // A root token without an end: as good as renewed.
-            return Ok(Vec::new());
+            // A root token without an end.
+            return Err(EngineError::invalid("lease is not renewable"));
         };
         if !entry.renewable {
             return Err(EngineError::invalid("lease is not renewable"));
         }
         if !entry.role.is_empty() {
             let role: TokenRole = read_json(txn, &keys::token_role(&entry.role))?
-                .ok_or_else(|| EngineError::Internal(format!("original token role {:?} could not be found, not renewing", entry.role)))?;
+                .ok_or_else(|| EngineError::invalid(format!("original token role {:?} could not be found, not renewing", entry.role)))?;
             if role.period_secs > 0 {
                 entry.terms.period_secs = role.period_secs;
             }

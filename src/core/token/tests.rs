@@ -55,10 +55,12 @@ async fn a_tree_of_tokens_dies_with_its_root_and_orphans_live() {
 async fn a_large_tree_dies_in_steps() {
     let world = World::new().await;
     let parent = world.token(&world.root, "auth/token/create", json!({"policies": ["root"], "ttl": "1h"})).await;
+    let mut children = Vec::new();
     for _ in 0..450 {
-        world.token(&parent, "auth/token/create", json!({"policies": ["a"]})).await;
+        children.push(world.token(&parent, "auth/token/create", json!({"policies": ["a"]})).await);
     }
     world.call(Some(&parent), Update, "auth/token/revoke-self", json!({})).await.unwrap();
+    assert!(children.iter().all(|child| world.find(child).is_none()), "dead at once, before any sweep");
     world.sweep().await;
     assert_eq!(world.rows("sys/token/id/"), 1);
     assert_eq!(world.rows("sys/token/parent/") + world.rows("sys/lease/"), 0);

@@ -50,7 +50,10 @@ pub(super) fn patch(call: &Call<'_>, view: &mut View<'_>, path: &str) -> Result<
     if is_null("custom_metadata") {
         record.custom_metadata = None;
     }
-    if let Some(Value::Object(change)) = call.data().get("custom_metadata") {
+    if let Some(change) = call.data().get("custom_metadata") {
+        let Value::Object(change) = change else {
+            return Err(EngineError::invalid("Field validation failed: custom_metadata must be a map of strings"));
+        };
         let mut custom = record.custom_metadata.take().unwrap_or_default();
         for (key, value) in change {
             match value {
@@ -60,7 +63,7 @@ pub(super) fn patch(call: &Call<'_>, view: &mut View<'_>, path: &str) -> Result<
                 Value::String(text) => {
                     custom.insert(key.clone(), text.clone());
                 }
-                _ => return Err(EngineError::invalid("field validation failed: custom_metadata must be a map of strings")),
+                _ => return Err(EngineError::invalid("Field validation failed: custom_metadata must be a map of strings")),
             }
         }
         check_custom(&custom)?;

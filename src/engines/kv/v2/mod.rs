@@ -83,6 +83,7 @@ impl Engine for KvV2 {
             ("metadata/*path", Create | Update) => metadata::write(call, view, path),
             ("metadata/*path", Patch) => metadata::patch(call, view, path),
             ("metadata/*path", Delete) => metadata::erase(view, path),
+            _ if has_section(call.path) => Err(EngineError::Unsupported),
             _ => Ok(wrong_path(call)),
         }
     }
@@ -159,6 +160,11 @@ fn delete_after(data: &Data) -> Result<Option<DeleteAfter>, EngineError> {
 
 fn missing_with(data: Map<String, Value>) -> Reply {
     Body::Missing(Some(data)).into()
+}
+
+/// Whether a path begins as it should, so that only the operation is wrong.
+fn has_section(path: &str) -> bool {
+    path.split_once('/').is_some_and(|(first, _)| ["data", "delete", "undelete", "destroy", "subkeys"].contains(&first))
 }
 
 /// Requests that leave out the first part of the path get told so: clients show the warning.

@@ -6,7 +6,7 @@ use super::{load, load_config, save, version_name};
 use crate::engine::{Call, EngineError, Reply, View};
 
 fn asked_versions(call: &Call<'_>, missing: &str) -> Result<Vec<u64>, EngineError> {
-    let wrong = || EngineError::invalid("field validation failed: versions must be a list of version numbers");
+    let wrong = || EngineError::invalid("Field validation failed: versions must be a list of version numbers");
     let number = |value: &Value| match value {
         Value::Number(number) => number.as_u64().ok_or_else(wrong),
         Value::String(text) => text.trim().parse().map_err(|_| wrong()),
