@@ -41,7 +41,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -215,6 +215,7 @@ impl Handle {
     /// Trims records and sets gauges, on every node, active or not, until `stop`.
     pub async fn upkeep(&self, stop: CancellationToken) {
         let mut tick = tokio::time::interval(UPKEEP);
+        let mut measured = BTreeSet::new();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -230,11 +231,12 @@ impl Handle {
                 Ok(Err(error)) => tracing::error!(%error, "failed to trim the records kept for secondaries"),
                 Err(error) => tracing::error!(%error, "trimming records ended by itself"),
             }
-            self.measure();
+            self.measure(&mut measured);
         }
     }
 
-    fn measure(&self) {
+    /// `measured` are the links of the last time: of one that is gone, the lag is no number.
+    fn measure(&self, measured: &mut BTreeSet<String>) {
         let parts = &self.shared.parts;
         let (role, positions, kept) = (parts.store.role(), parts.store.positions(), parts.store.records_kept());
         let truth = |is: bool| if is { 1.0 } else { 0.0 };
@@ -249,16 +251,22 @@ impl Handle {
         if role.is_secondary() {
             gauge(metrics::LAST_REMOTE_WAL, positions.performance.wal.0);
         }
+        let mut now = BTreeSet::new();
         if role.is_primary() {
             self.shared.status.stands(positions.performance.wal);
         }
         for (secondary, lag_ms, records) in self.shared.status.lags(parts.clock.now()) {
-            let labels = if secondary.is_empty() { Vec::new() } else { vec![::metrics::Label::new("secondary", secondary)] };
             if let Some(lag_ms) = lag_ms {
-                ::metrics::gauge!(metrics::LAG_SECONDS, labels.clone()).set(to_f64(lag_ms) / 1000.0);
+                ::metrics::gauge!(metrics::LAG_SECONDS, labels(&secondary)).set(to_f64(lag_ms) / 1000.0);
             }
-            ::metrics::gauge!(metrics::LAG_RECORDS, labels).set(to_f64(records));
+            ::metrics::gauge!(metrics::LAG_RECORDS, labels(&secondary)).set(to_f64(records));
+            now.insert(secondary);
         }
+        for gone in measured.difference(&now) {
+            ::metrics::gauge!(metrics::LAG_SECONDS, labels(gone)).set(f64::NAN);
+            ::metrics::gauge!(metrics::LAG_RECORDS, labels(gone)).set(f64::NAN);
+        }
+        *measured = now;
     }
 
     fn running(&self) -> MutexGuard<'_, Option<Running>> {
@@ -341,6 +349,11 @@ impl Accept for Handle {
 /// An address as a URL.
 fn url_of(addr: &str) -> String {
     if addr.is_empty() || addr.contains("://") { addr.to_owned() } else { format!("https://{addr}") }
+}
+
+/// The link to a secondary has its name; that to the primary has none.
+fn labels(secondary: &str) -> Vec<::metrics::Label> {
+    if secondary.is_empty() { Vec::new() } else { vec![::metrics::Label::new("secondary", secondary.to_owned())] }
 }
 
 fn gauge(name: &'static str, value: u64) {

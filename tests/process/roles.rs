@@ -180,6 +180,7 @@ fn a_stale_primary_is_fenced_and_follows_without_its_tail() {
     let (code, answer) = a.put("shared/x", root, &json!({"v": "x"})).unwrap();
     assert!(code == 503 && answer.to_string().contains("generation 2"), "{code} {answer}");
     assert_eq!(read(a, root, "old").as_deref(), Some("old"));
+    refused(a, root, "primary/secondary-token", &json!({"id": "fourth"}), "generation 2 took over");
 
     operate(a, root, "primary/demote", &json!({}));
     becomes(a, "secondary");
@@ -253,6 +254,12 @@ fn a_local_mount_in_the_way_is_named_until_it_is_gone() {
     b.call("DELETE", "sys/mounts/both", &tester, None).unwrap();
     wait_until("the shared mount is served", LONG, || b.get("both/x", &tester).is_some_and(|(_, answer)| answer["data"]["v"] == "shared"));
     assert!(status(b).get("mount_clashes").is_none());
+    // One below the other is one in the other's way too.
+    b.must("sys/mounts/team/here", &tester, &json!({"type": "kv", "local": true}));
+    a.must("sys/mounts/team", root, &json!({"type": "kv"}));
+    wait_until("that clash is named", LONG, || status(b)["mount_clashes"] == json!(["team/here/"]));
+    a.call("DELETE", "sys/mounts/team", root, None).unwrap();
+    wait_until("the clash is over", LONG, || status(b).get("mount_clashes").is_none());
     equal(a, b);
 }
 

@@ -84,13 +84,15 @@ fn block(title: &str, mode: &Map<String, Value>, kind: &str) -> String {
 fn primary_rows(mode: &Map<String, Value>, kind: &str) -> Vec<(&'static str, String)> {
     let known = mode.get("known_secondaries").and_then(Value::as_array).map(|ids| ids.iter().map(go_text).collect::<Vec<_>>().join(", "));
     let last_wal = if kind == "dr" { "last_dr_wal" } else { "last_performance_wal" };
-    vec![
+    let mut rows = vec![
         ("State", text(mode, "state")),
         ("Set ID", text(mode, "cluster_id")),
         ("Primary Address", text(mode, "primary_cluster_addr")),
         ("Last WAL", text(mode, last_wal)),
         ("Known Secondaries", known.unwrap_or_default()),
-    ]
+    ];
+    rows.extend(said(mode, "state_reason").map(|reason| ("Reason", reason)));
+    rows
 }
 
 fn secondary_rows(mode: &Map<String, Value>) -> Vec<(&'static str, String)> {
@@ -108,8 +110,13 @@ fn secondary_rows(mode: &Map<String, Value>) -> Vec<(&'static str, String)> {
         ("Lag (seconds)", or_unknown(lag_seconds(mode).or_else(by_canary))),
     ];
     rows.extend(progress(mode).map(|progress| ("Sync Progress", progress)));
-    rows.extend(Some(text(mode, "last_error")).filter(|error| !error.is_empty()).map(|error| ("Last Error", error)));
+    rows.extend(said(mode, "last_error").map(|error| ("Last Error", error)));
+    rows.extend(said(mode, "state_reason").map(|reason| ("Reason", reason)));
     rows
+}
+
+fn said(mode: &Map<String, Value>, key: &str) -> Option<String> {
+    Some(text(mode, key)).filter(|text| !text.is_empty())
 }
 
 fn progress(mode: &Map<String, Value>) -> Option<String> {
@@ -190,5 +197,6 @@ mod tests {
             "secondaries": [{"node_id": "eu", "lag_records": 0, "lag_seconds": 0.0, "connection_status": "connected"}]});
         check(mode, &["Last WAL             9\nKnown Secondaries    eu, ap", "eu      n/a            n/a                connected"]);
         check(json!({"mode": "disabled"}), &["Mode    disabled"]);
+        check(json!({"mode": "primary", "state_reason": "generation 2 took over"}), &["Reason               generation 2 took over"]);
     }
 }

@@ -68,8 +68,12 @@ impl Replication {
 
     /// Written through the request's own transaction: the secondary is admitted with the token that it is given, or not at all.
     pub(super) fn secondary_token(&self, call: &Call<'_>, txn: &mut Txn) -> Result<Reply, EngineError> {
-        let Role::Primary { set, .. } = txn.reader().role() else {
-            return Err(self.no_primary());
+        let set = match txn.reader().role() {
+            Role::Primary { set, fenced_by: None, .. } => set,
+            Role::Primary { fenced_by: Some(by), .. } => {
+                return Err(cannot(&format!("this primary was replaced: generation {by} took over, its secondaries belong to that one")));
+            }
+            Role::Alone | Role::Secondary { .. } => return Err(self.no_primary()),
         };
         let id = call.data().required_text("id")?;
         if id.len() > ID_BYTES_MAX || id.contains('/') || id.chars().any(char::is_control) {

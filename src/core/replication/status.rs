@@ -12,7 +12,7 @@ use crate::engine::MountClass;
 use crate::machine::Role;
 use crate::storage::{Reader, StorageError};
 use crate::types::limits::PAGE_NAMES_MAX;
-use crate::types::{Key, Scope};
+use crate::types::{Prefix, Scope};
 
 /// Go's zero time in seconds: never.
 const NEVER: &str = "-62135596800";
@@ -58,7 +58,7 @@ impl Replication {
                 let clashes = clashes(reader.as_ref()).unwrap_or_default();
                 if !clashes.is_empty() {
                     let reason = format!(
-                        "a local (non-replicated) mount already exists at {}: the primary's mount of that path is not served here until one of the two is removed",
+                        "a local (non-replicated) mount already exists at {}: it hides what the primary has mounted there until one of the two is removed",
                         clashes.join(", ")
                     );
                     shown.insert("state_reason".to_owned(), json!(reason));
@@ -75,15 +75,20 @@ impl Replication {
     }
 }
 
-/// Paths at which this cluster has a local mount and its primary a shared one.
+/// Paths of this cluster's local mounts that lie at, above or below a shared one: the longer path is served, of equal ones the local.
 fn clashes(reader: &dyn Reader) -> Result<Vec<String>, StorageError> {
     let mut found = Vec::new();
     for class in [MountClass::Secret, MountClass::Auth] {
         let local = keys::mounts(Scope::Local, class);
         for stored in reader.list(&local, None, PAGE_NAMES_MAX)? {
             let path = &stored[local.path.len()..];
-            let shared: Key = keys::mount(Scope::Shared, class, path);
-            if reader.get(&shared)?.is_some() {
+            let folders = path.match_indices('/').map(|(end, _)| &path[..end]).chain([path]);
+            let mut is_taken = false;
+            for at in folders {
+                is_taken |= reader.get(&keys::mount(Scope::Shared, class, at))?.is_some();
+            }
+            let below = Prefix::new(Scope::Shared, format!("{}{path}/", keys::mounts(Scope::Shared, class).path));
+            if is_taken || !reader.list(&below, None, 1)?.is_empty() {
                 found.push(mounts::full_path(class, path));
             }
         }

@@ -16,7 +16,6 @@ const CHUNK: usize = 256;
 pub(super) struct Pages(Vec<Arc<[PageSum; CHUNK]>>);
 
 impl Pages {
-    #[expect(clippy::rc_clone_in_vec_init, reason = "empty chunks are one chunk until they are written")]
     pub(super) fn empty() -> Self {
         // One chunk in all places: it is copied when a page of it is set.
         let chunk = Arc::new([PageSum::default(); CHUNK]);
