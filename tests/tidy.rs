@@ -160,7 +160,8 @@ fn links_in_the_docs_lead_somewhere() {
     let mut pages = vec![PathBuf::from("README.md")];
     for folder in ["docs", "docs/adr"] {
         let entries = fs::read_dir(folder).expect("the folder can be read");
-        pages.extend(entries.map(|entry| entry.expect("its entries too").path()).filter(|path| path.extension().is_some_and(|e| e == "md")));
+        pages
+            .extend(entries.map(|entry| entry.expect("its entries too").path()).filter(|path| path.extension().is_some_and(|e| e == "md")));
     }
     let mut wrong = Vec::new();
     for page in pages {

@@ -29,8 +29,8 @@ pub(super) enum Lane {
 impl Lane {
     fn keep_alive(self) -> KeepAlive {
         match self {
-            Self::Control | Self::Append(_) => BRISK,
-            Self::Bulk | Self::Forward => PATIENT,
+            Self::Control | Self::Append(_) | Self::Forward => BRISK,
+            Self::Bulk => PATIENT,
         }
     }
 }

@@ -153,7 +153,7 @@ impl Replication for LinkService {
     async fn call(&self, request: Request<PrimaryCall>) -> Result<Response<PrimaryReply>, Status> {
         let secondary = self.secondary(&request)?;
         let call = link_wire::read_primary_call(request.into_inner()).map_err(|wrong| Status::invalid_argument(wrong.to_string()))?;
-        let reply = self.secondaries.serve_call(&secondary.id, call).await;
+        let reply = self.secondaries.serve_call(&secondary.id, call).await.ok_or_else(not_active)?;
         Ok(Response::new(link_wire::primary_reply(reply)))
     }
 

@@ -95,7 +95,8 @@ impl Port {
                 }
             };
             let Some(config) = current_config(&self.identity, &mut configured) else {
-                refuse(remote, "this node has no identity");
+                // Until it is initialized or has joined, which takes the others' first calls: nothing is wrong.
+                tracing::debug!(%remote, "this node has no identity yet");
                 continue;
             };
             let Some(handshaking) = half_open.enter(remote.ip()) else {

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tonic::codec::CompressionEncoding;
 use tonic::{Code, Status};
 
-use super::connection::{Connection, Failure, PATIENT, origin};
+use super::connection::{BRISK, Connection, Failure, KeepAlive, origin};
 use super::forward::outcome_of;
 use super::forward_service::FORWARD_MESSAGE_BYTES_MAX;
 use super::link_wire;
@@ -39,7 +39,7 @@ pub(super) fn client(connection: Connection) -> ReplicationClient<Connection> {
 ///
 /// # Errors
 /// `Unreachable`, with the last address's reason, if none of them leads to an active node.
-pub(super) async fn find_active(addrs: &[String], identity: &Identity) -> Result<Connection, LinkError> {
+pub(super) async fn find_active(addrs: &[String], identity: &Identity, keep_alive: KeepAlive) -> Result<Connection, LinkError> {
     let mut why = "no address is known".to_owned();
     let mut queue: VecDeque<String> = addrs.iter().map(|addr| bare(addr).to_owned()).collect();
     let mut tried = HashSet::new();
@@ -47,7 +47,7 @@ pub(super) async fn find_active(addrs: &[String], identity: &Identity) -> Result
         if tried.len() >= ADDRS_TRIED_MAX || !tried.insert(addr.clone()) {
             continue;
         }
-        let connection = match Connection::dial(&addr, identity, None, PATIENT).await {
+        let connection = match Connection::dial(&addr, identity, None, keep_alive).await {
             Ok(connection) => connection,
             Err(error) => {
                 why = error.to_string();
@@ -105,7 +105,7 @@ impl Primary {
         if !fresh && let Some(kept) = self.kept(&contact) {
             return Ok(kept);
         }
-        let found = find_active(&contact.cluster_addrs, &contact.identity).await;
+        let found = find_active(&contact.cluster_addrs, &contact.identity, BRISK).await;
         let connection = found.map_err(|error| ForwardError::Unreachable(error.to_string()))?;
         self.keep(Some((contact, connection.clone())));
         Ok(connection)

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 
-use super::connection::Failure;
+use super::connection::{Failure, PATIENT};
 use super::wire::replication::BootstrapRequest;
 use super::{link_wire, primary};
 use crate::core::{BootstrapPackage, PrimaryContact};
@@ -42,7 +42,7 @@ impl Link for ReplicationLink {
         let contact = contact.ok_or_else(|| LinkError::Unreachable("this cluster is no secondary".to_owned()))?;
         let mut all = addrs.to_vec();
         all.extend(contact.cluster_addrs);
-        let connection = primary::find_active(&all, &contact.identity).await?;
+        let connection = primary::find_active(&all, &contact.identity, PATIENT).await?;
         let (out, rx) = mpsc::channel(MESSAGES_AHEAD);
         let said = ReceiverStream::new(rx).map(link_wire::from_secondary);
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, primary::client(connection).link(said)).await;
@@ -60,7 +60,7 @@ impl Link for ReplicationLink {
 /// # Errors
 /// `Refused` if the primary knows this secondary not, or no longer; else it may be tried again.
 pub async fn bootstrap(addrs: &[String], identity: &Identity) -> Result<BootstrapPackage, LinkError> {
-    let connection = primary::find_active(addrs, identity).await?;
+    let connection = primary::find_active(addrs, identity, PATIENT).await?;
     let answer = tokio::time::timeout(ANSWER_TIMEOUT, primary::client(connection).bootstrap(BootstrapRequest {})).await;
     let answer = answer.map_err(|_| LinkError::Unreachable("no answer in time".to_owned()))?;
     Ok(link_wire::read_package(answer.map_err(|status| link_error(&status))?.into_inner()))

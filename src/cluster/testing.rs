@@ -182,14 +182,14 @@ impl ServeSecondary for Fakes {
     fn admits(&self, _: &str, certificate: &str) -> bool {
         certificate.len() == 64 && self.admits.load(Ordering::SeqCst)
     }
-    async fn serve_call(&self, secondary_id: &str, call: PrimaryCall) -> PrimaryReply {
-        PrimaryReply {
+    async fn serve_call(&self, secondary_id: &str, call: PrimaryCall) -> Option<PrimaryReply> {
+        Some(PrimaryReply {
             status: 200,
             errors: vec![secondary_id.to_owned()],
             data: Some(call.data),
             warnings: call.policies,
             position: Position { wal: WalIndex(7), ..Position::default() },
-        }
+        })
     }
     async fn bootstrap(&self, secondary_id: &str) -> Result<BootstrapPackage, String> {
         Ok(BootstrapPackage {

@@ -343,7 +343,7 @@ impl ServeSecondary for Core {
     fn admits(&self, secondary_id: &str, certificate: &str) -> bool {
         self.standing() == Standing::Active && self.replication.admits(secondary_id, certificate)
     }
-    async fn serve_call(&self, secondary_id: &str, call: PrimaryCall) -> PrimaryReply {
+    async fn serve_call(&self, secondary_id: &str, call: PrimaryCall) -> Option<PrimaryReply> {
         self.serve_primary_call(secondary_id, call).await
     }
     async fn bootstrap(&self, secondary_id: &str) -> Result<BootstrapPackage, String> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::WriteError;
+use super::{CommitError, WriteError};
 pub use crate::engine::{AuthInfo, WrapInfo};
 use crate::engine::{EngineError, Raw};
 use crate::machine::Positions;
@@ -93,4 +93,11 @@ pub enum Refused {
     /// Too many requests, or the user is locked out.
     #[error("{0}")]
     TooMany(String),
+}
+
+impl Refused {
+    /// Whether it was refused before anything happened, because this node had just lost its leadership.
+    pub fn is_for_another_leader(&self) -> bool {
+        matches!(self, Self::NoActive | Self::Write(WriteError::Commit(CommitError::NotLeader { .. })))
+    }
 }

@@ -149,7 +149,8 @@ pub trait ServeSecondary: Send + Sync + 'static {
     /// `certificate` is the SHA-256 of the client certificate in hexadecimal.
     fn admits(&self, secondary_id: &str, certificate: &str) -> bool;
     /// Runs a shared write for a secondary, after authorizing it again under this cluster's own policies.
-    async fn serve_call(&self, secondary_id: &str, call: PrimaryCall) -> PrimaryReply;
+    /// `None`: this node is no longer the active one, and nothing happened.
+    async fn serve_call(&self, secondary_id: &str, call: PrimaryCall) -> Option<PrimaryReply>;
     /// What a new secondary needs.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ const REDIRECTED: &[&str] = &["/v1/sys/storage/raft/snapshot", "/v1/sys/storage/
 pub enum Handed {
     /// The client's answer.
     Answered(RawResponse),
-    /// Nobody could take it, and nothing happened: the answer to give if that lasts.
+    /// Nobody could take it, and it may be tried again: the answer to give if that lasts.
     NotYet(RawResponse),
 }
 
@@ -24,13 +24,15 @@ pub async fn hand_on(core: &Core, active: Option<ActiveNode>, raw: RawRequest) -
     if wants_no_forwarding || REDIRECTED.contains(&path) {
         return Handed::Answered(to.into_raw());
     }
+    // Reading twice does no harm, so it may be tried again even where it is not known whether it was done.
+    let only_reads = matches!(raw.method.as_str(), "GET" | "HEAD" | "LIST");
     match core.upstream().to_active(raw).await {
         Ok(response) => Handed::Answered(response),
         Err(error) => {
             tracing::debug!(%error, "the request was not handed on");
             let answer = status::forward(&error).unwrap_or(to).into_raw();
             // Sending the client to a node that does not answer would help nobody until it is known that this lasts.
-            if matches!(error, ForwardError::Unknown(_)) { Handed::Answered(answer) } else { Handed::NotYet(answer) }
+            if matches!(error, ForwardError::Unknown(_)) && !only_reads { Handed::Answered(answer) } else { Handed::NotYet(answer) }
         }
     }
 }

@@ -10,13 +10,9 @@ use super::answer::Answer;
 use super::forward::Handed;
 use super::parse::{self, Head};
 use super::{bare, cors, forward, metrics, render, status};
-use crate::core::{CommitError, Core, RawRequest, RawResponse, Refused, Serve, Standing, WriteError};
+use crate::core::{Core, RawRequest, RawResponse, Refused, Serve, Standing};
 use crate::types::RequestId;
-
-/// How long a request waits for another node to take over: about as long as an election takes, thrice.
-const FAILOVER_PATIENCE: Duration = Duration::from_secs(6);
-/// How often it looks whether one did.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+use crate::types::limits::{FAILOVER_LOOK_AGAIN, FAILOVER_PATIENCE};
 
 /// Settings of the API.
 #[derive(Clone, Debug)]
@@ -132,7 +128,7 @@ impl Api {
             if tokio::time::Instant::now() >= deadline {
                 return not_yet;
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(FAILOVER_LOOK_AGAIN).await;
         }
     }
 
@@ -147,7 +143,7 @@ impl Api {
             Ok(response) => Handed::Answered(render::answer(head.operation, head.path.as_str(), response).into_raw()),
             Err(refused) => {
                 let answer = status::answer(&refused, has_token).into_raw();
-                if is_for_another_leader(&refused) { Handed::NotYet(answer) } else { Handed::Answered(answer) }
+                if refused.is_for_another_leader() { Handed::NotYet(answer) } else { Handed::Answered(answer) }
             }
         }
     }
@@ -164,11 +160,6 @@ impl Api {
             _ => Answer::errors(404, Vec::new()),
         }
     }
-}
-
-/// Refused before anything happened, because this node had just lost its leadership.
-fn is_for_another_leader(refused: &Refused) -> bool {
-    matches!(refused, Refused::NoActive | Refused::Write(WriteError::Commit(CommitError::NotLeader { .. })))
 }
 
 #[async_trait]

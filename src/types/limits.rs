@@ -40,6 +40,12 @@ pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
 /// How often a handler runs again because something it read has changed.
 pub const CONFLICT_RETRIES_MAX: u32 = 32;
 
+/// How long a request that did nothing yet waits for another node to take over: about as long as an election takes, thrice.
+pub const FAILOVER_PATIENCE: Duration = Duration::from_secs(6);
+
+/// How often it looks whether one did.
+pub const FAILOVER_LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// Longest token accepted in a header, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 

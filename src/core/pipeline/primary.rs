@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use crate::core::{Core, ForwardError, PrimaryCall, PrimaryReply, Refused, Response};
+use crate::core::{Core, ForwardError, PrimaryCall, PrimaryReply, Refused, Response, Standing};
 use crate::engine::{Caller, Connection, Data, EngineError, Reply, Request, Writes};
-use crate::types::limits::TOKEN_BYTES_MAX;
+use crate::types::limits::{FAILOVER_LOOK_AGAIN, FAILOVER_PATIENCE, TOKEN_BYTES_MAX};
 use crate::types::{Accessor, ApiPath, RequestId, Scope, WalIndex};
 
 use super::answer::{blank, wrapping};
@@ -46,14 +46,7 @@ impl Core {
             accessor: who.caller.accessor.as_ref().map(|accessor| accessor.as_str().to_owned()).unwrap_or_default(),
             remote: request.connection.remote.map(|remote| remote.to_string()).unwrap_or_default(),
         };
-        let reply = self.upstream.to_primary(call).await.map_err(|error| Refused::UpstreamUnreachable {
-            may_have_happened: matches!(error, ForwardError::Unknown(_)),
-            text: match error {
-                ForwardError::Unknown(_) => error.to_string(),
-                ForwardError::NoActive => "cannot write to readonly storage: this secondary knows no primary".to_owned(),
-                ForwardError::Unreachable(why) => format!("cannot write to readonly storage: no way to the primary: {why}"),
-            },
-        })?;
+        let reply = self.ask_primary(call).await?;
         if reply.status >= 400 && reply.data.is_none() {
             return Err(Refused::Upstream { status: reply.status, errors: reply.errors });
         }
@@ -80,6 +73,23 @@ impl Core {
         Ok(response)
     }
 
+    /// The primary's answer. While nothing has happened, because another of its nodes takes over, the request waits here.
+    async fn ask_primary(&self, call: PrimaryCall) -> Result<PrimaryReply, Refused> {
+        let deadline = tokio::time::Instant::now() + FAILOVER_PATIENCE;
+        loop {
+            let (text, may_have_happened) = match self.upstream.to_primary(call.clone()).await {
+                Ok(reply) => return Ok(reply),
+                Err(error @ ForwardError::Unknown(_)) => (format!("the primary was asked to write: {error}"), true),
+                Err(ForwardError::NoActive) => ("cannot write to readonly storage: this secondary knows no primary".to_owned(), false),
+                Err(ForwardError::Unreachable(why)) => (format!("cannot write to readonly storage: no way to the primary: {why}"), false),
+            };
+            if may_have_happened || tokio::time::Instant::now() >= deadline || self.standing() != Standing::Active {
+                return Err(Refused::UpstreamUnreachable { text, may_have_happened });
+            }
+            tokio::time::sleep(FAILOVER_LOOK_AGAIN).await;
+        }
+    }
+
     /// Whether this cluster's shared state has reached `wal`, after waiting for it at most `longest`.
     pub(super) async fn wait_for(&self, wal: WalIndex, longest: Duration) -> bool {
         let mut applied = self.applied.subscribe();
@@ -93,8 +103,8 @@ impl Core {
         tokio::time::timeout(longest, reached).await.is_ok()
     }
 
-    /// Runs a shared write for a secondary.
-    pub async fn serve_primary_call(&self, secondary_id: &str, call: PrimaryCall) -> PrimaryReply {
+    /// Runs a shared write for a secondary. `None`: another node must, and nothing happened here.
+    pub async fn serve_primary_call(&self, secondary_id: &str, call: PrimaryCall) -> Option<PrimaryReply> {
         let caller = Caller {
             accessor: Some(call.accessor).filter(|text| !text.is_empty() && text.len() <= TOKEN_BYTES_MAX).map(Accessor::new),
             token_key: None,
@@ -104,7 +114,7 @@ impl Core {
             entity_id: call.entity_id,
         };
         let Ok(path) = ApiPath::parse(&call.path) else {
-            return self.refusal(&EngineError::invalid("the path is not one").into());
+            return Some(self.refusal(&EngineError::invalid("the path is not one").into()));
         };
         let request = Request {
             id: RequestId::new(call.request_id),
@@ -117,7 +127,8 @@ impl Core {
             connection: Connection { remote: call.remote.parse().ok() },
         };
         let origin = Origin::Secondary { id: secondary_id, caller: &caller };
-        match self.carry_through(Asked { request: &request, origin, now: self.context.now() }).await {
+        Some(match self.carry_through(Asked { request: &request, origin, now: self.context.now() }).await {
+            Err(refused) if refused.is_for_another_leader() => return None,
             Err(refused) => self.refusal(&refused),
             Ok(response) => {
                 let position = response.written.unwrap_or_else(|| self.context.store.positions()).performance;
@@ -128,7 +139,7 @@ impl Core {
                 };
                 PrimaryReply { status, errors: Vec::new(), data: response.data, warnings: response.warnings, position }
             }
-        }
+        })
     }
 
     fn refusal(&self, refused: &Refused) -> PrimaryReply {

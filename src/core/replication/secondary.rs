@@ -140,8 +140,11 @@ impl Replication {
             return Err(cannot("the token does not tell the primary's API address: supply primary_api_addr"));
         }
         let target = JoinTarget { leader_api_addr, leader_ca_cert: authorities(call).await?, ..JoinTarget::default() };
-        let envelope = self.primary_client.unwrap(&target, &activation.token).await;
-        let envelope = envelope.map_err(|why| EngineError::Invalid(format!("error unwrapping secondary token: {why}")))?;
+        let envelope = self.primary_client.unwrap(&target, &activation.token).await.map_err(|why| {
+            let asked = &target.leader_api_addr;
+            let text = format!("error unwrapping secondary token at {asked}: {why} (primary_api_addr names another node of the primary)");
+            EngineError::Invalid(text)
+        })?;
         Bundle::of_envelope(&envelope).ok_or_else(|| cannot("the token was not made by primary/secondary-token"))
     }
 
