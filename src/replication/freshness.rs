@@ -53,6 +53,11 @@ impl Freshness {
         self.fresh_at
     }
 
+    /// Where the copy stands.
+    pub fn reached(&self) -> WalIndex {
+        self.reached
+    }
+
     /// How many records the copy is known to be behind.
     pub fn records_behind(&self) -> u64 {
         self.primary_at.0.saturating_sub(self.reached.0)

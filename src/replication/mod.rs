@@ -212,6 +212,11 @@ impl Handle {
         self.shared.status.catching_up()
     }
 
+    /// A primary: whether every secondary that is connected has all that there is.
+    pub fn is_drained(&self) -> bool {
+        self.shared.status.is_drained(self.shared.parts.store.positions().performance.wal)
+    }
+
     /// Trims records and sets gauges, on every node, active or not, until `stop`.
     pub async fn upkeep(&self, stop: CancellationToken) {
         let mut tick = tokio::time::interval(UPKEEP);

@@ -154,6 +154,11 @@ impl Status {
         (is_comparing, following.primary.freshness.records_behind())
     }
 
+    /// A primary: whether every secondary that is connected acknowledged `at`.
+    pub fn is_drained(&self, at: WalIndex) -> bool {
+        self.inner().secondaries.values().filter(|peer| peer.is_connected).all(|peer| peer.freshness.reached() >= at)
+    }
+
     /// Lag of each secondary, or of this one: name, milliseconds if known, records.
     pub(super) fn lags(&self, now: Timestamp) -> Vec<(String, Option<u64>, u64)> {
         let inner = self.inner();

@@ -44,6 +44,10 @@ impl Links for Streams {
     fn catching_up(&self) -> (bool, u64) {
         self.handle.catching_up()
     }
+
+    fn is_drained(&self) -> bool {
+        self.handle.is_drained()
+    }
 }
 
 /// What the core remembers of its primary, as the streams see it. Empty until the core is attached.

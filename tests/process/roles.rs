@@ -390,3 +390,37 @@ fn copy(from: &Path, to: &Path) {
         if path.is_dir() { copy(&path, &target) } else { fs::copy(&path, &target).map(drop).unwrap() }
     }
 }
+
+/// A demotion hands on what was acknowledged before it: the secondary that is promoted next has all of it.
+#[test]
+fn changing_places_under_load_loses_no_acknowledged_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (primary(folder.path()), Cluster::start(folder.path(), "second", 1));
+    let (a, b, root) = (&first.nodes[0], &second.nodes[0], first.root.as_str());
+    let tester = activate(a, root, &second, "second");
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut written = Vec::new();
+            for n in 0.. {
+                if is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    break;
+                }
+                let name = format!("n{n}");
+                if a.put(&format!("shared/{name}"), root, &json!({ "v": name })).is_some_and(|(code, _)| code < 300) {
+                    written.push(name);
+                }
+            }
+            written
+        });
+        std::thread::sleep(Duration::from_millis(500));
+        operate(a, root, "primary/demote", &json!({}));
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        let written = writer.join().unwrap();
+        assert!(written.len() > 10, "{} writes", written.len());
+        operate(b, &tester, "secondary/promote", &json!({}));
+        becomes(b, "primary");
+        let lost: Vec<&String> = written.iter().filter(|name| read(b, &tester, name).as_deref() != Some(name.as_str())).collect();
+        assert!(lost.is_empty(), "lost: {lost:?}");
+    });
+}

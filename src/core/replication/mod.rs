@@ -51,6 +51,10 @@ pub trait Links: Send + Sync + 'static {
     fn describe(&self) -> Map<String, Value>;
     /// A secondary: whether it is comparing with its primary, and how many records it knows itself to be behind.
     fn catching_up(&self) -> (bool, u64);
+    /// A primary: whether every secondary that is connected has all that there is.
+    fn is_drained(&self) -> bool {
+        true
+    }
 }
 
 /// How a cluster that becomes a secondary calls its primary.

@@ -1,5 +1,7 @@
 //! What an operator does to a primary, and what a primary answers its secondaries.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::adopt::raw_rows;
@@ -26,6 +28,9 @@ const NO_ADDRESS: &str = "No redirect address set in Vault so none could be enco
 
 /// How long an activation token is good, unless the operator says otherwise.
 const TOKEN_TTL: Ttl = Ttl(30 * 60);
+/// How long a demotion waits for secondaries that are connected, and how often it looks.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+const DRAIN_EVERY: Duration = Duration::from_millis(10);
 const ID_BYTES_MAX: usize = 128;
 
 impl Replication {
@@ -52,6 +57,18 @@ impl Replication {
             }
             Role::Alone => return Err(cannot("performance replication is disabled: there is no primary to demote")),
         };
+        // No more shared writes first: what was acknowledged until then still reaches the secondaries, one of which is to be promoted.
+        // If this node fails here, the demotion is called for again.
+        let kept = RoleRecord::read(&mut self.ctx.begin().map_err(|error| EngineError::Unavailable(error.to_string()))?)?;
+        self.change_role(Role::Primary { set: set.clone(), generation, fenced_by: Some(generation) }, &kept, false).await?;
+        let drained = async {
+            while !self.links.is_drained() {
+                tokio::time::sleep(DRAIN_EVERY).await;
+            }
+        };
+        if tokio::time::timeout(DRAIN_MAX, drained).await.is_err() {
+            tracing::warn!("demoted before every connected secondary had all records");
+        }
         self.change_role(Role::Secondary { set, generation, filling: false }, &RoleRecord::default(), true).await?;
         Ok(Reply::empty().warn(DEMOTED))
     }
