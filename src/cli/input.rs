@@ -138,9 +138,9 @@ mod tests {
         check(&["a=-", "b=-"], "x", "Failed to parse K=V data: invalid key/value pair \"b=-\": stdin already consumed");
         check(&["-"], "", "Failed to parse K=V data: invalid key/value pair \"-\": EOF");
         check(
-            &["a=@/nonexistent"],
+            &["a=@/no/such/file"],
             "",
-            "Failed to parse K=V data: invalid key/value pair \"a=@/nonexistent\": error reading file: open /nonexistent: no such file or directory",
+            "Failed to parse K=V data: invalid key/value pair \"a=@/no/such/file\": error reading file: open /no/such/file: no such file or directory",
         );
     }
 }
