@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use super::config::environment;
 use super::failure::Failure;
-use crate::types::Secret;
+use crate::types::{Secret, hcl};
 
 /// The token of the environment, else the stored one.
 ///
@@ -78,21 +78,16 @@ fn helper() -> Result<Option<String>, Failure> {
     };
     let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
     let wrong = |what: String| Failure::local(format!("error reading the client configuration {}: {what}", path.display()));
-    let body: hcl_edit::structure::Body = text.parse().map_err(|error: hcl_edit::parser::Error| wrong(error.to_string()))?;
-    let mut program = String::new();
-    for structure in &body {
-        match structure.as_attribute() {
-            Some(attribute) if attribute.key.as_str() == "token_helper" => {
-                program = attribute.value.as_str().unwrap_or_default().to_owned();
-            }
-            Some(attribute) => return Err(wrong(format!("invalid key {:?}", attribute.key.as_str()))),
-            None => return Err(wrong("only token_helper may be set".to_owned())),
-        }
+    let lines = hcl::read(&text).map_err(|malformed| wrong(malformed.to_string()))?;
+    let body = hcl::Node::Object(lines).into_json();
+    let body = body.as_object().ok_or_else(|| wrong("expected keys and values".to_owned()))?;
+    if let Some(key) = body.keys().find(|key| *key != "token_helper") {
+        return Err(wrong(format!("invalid key {key:?}")));
     }
-    match program.as_str() {
-        "" => Ok(None),
-        _ if program.starts_with('/') => Ok(Some(program)),
-        _ => Err(wrong(format!("token_helper must be an absolute path, not {program:?}"))),
+    match body.get("token_helper").and_then(|value| value.as_str()) {
+        None | Some("") => Ok(None),
+        Some(program) if program.starts_with('/') => Ok(Some(program.to_owned())),
+        Some(program) => Err(wrong(format!("token_helper must be an absolute path, not {program:?}"))),
     }
 }
 

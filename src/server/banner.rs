@@ -10,7 +10,7 @@ pub fn settings(config: &Config, api_addr: &str, cluster_addr: &str, storage: &s
     let mut rows = vec![
         ("Api Address".to_owned(), api_addr.to_owned()),
         ("Cluster Address".to_owned(), format!("https://{cluster_addr}")),
-        ("Log Level".to_owned(), config.log.level.clone().unwrap_or_default()),
+        ("Log Level".to_owned(), config.log.level.clone().unwrap_or_else(|| "info".to_owned())),
         ("Storage".to_owned(), storage.to_owned()),
         ("Version".to_owned(), format!("Vault v{API_VERSION} (Coffer {})", env!("CARGO_PKG_VERSION"))),
     ];

@@ -2,6 +2,7 @@
 //!
 //! Everything here is plain data: no I/O, no clock of its own, no async. All other folders may use it and it uses none of them.
 
+pub mod hcl;
 mod id;
 mod key;
 pub mod limits;

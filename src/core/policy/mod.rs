@@ -9,7 +9,6 @@ mod cache;
 mod capabilities;
 mod capability;
 mod engine;
-mod hcl;
 mod parameters;
 mod parse;
 mod pattern;

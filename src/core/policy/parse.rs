@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::capability::{Capabilities, Capability};
-use super::hcl::{self, Line, Node};
 use super::parameters::{Constraints, Values};
 use crate::types::Ttl;
+use crate::types::hcl::{self, Line, Node};
 
 /// Why a text is no policy. For the client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -2,12 +2,10 @@
 //!
 //! Not here: which keys exist (`read`).
 
-use hcl_edit::Span;
-use hcl_edit::expr::Expression;
-use hcl_edit::structure::{Body, Structure};
 use serde_json::{Map, Value};
 
 use super::ConfigError;
+use crate::types::hcl::{self, Line, Node};
 
 /// A field of a stanza.
 #[derive(Clone, Debug)]
@@ -53,44 +51,54 @@ pub fn parse(file: &str, text: &str) -> Result<Stanza, ConfigError> {
         let Value::Object(map) = value else { return Err(ConfigError::at(file, 1, "the file must hold a JSON object")) };
         return from_json(file, "", "", &map);
     }
-    let body = hcl_edit::parser::parse_body(text)
-        .map_err(|error| ConfigError::at(file, error.location().line(), format!("is no HCL: {}", error.message())))?;
-    from_hcl(file, text, &body)
+    let lines = hcl::read(text).map_err(|malformed| ConfigError::at(file, malformed.line, format!("is no HCL: {}", malformed.text)))?;
+    from_hcl(file, lines)
 }
 
 fn strip_place(text: &str) -> String {
     text.split(" at line ").next().unwrap_or(text).to_owned()
 }
 
-fn line_of(text: &str, at: Option<std::ops::Range<usize>>) -> usize {
-    at.map_or(0, |span| text.as_bytes()[..span.start.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1)
-}
-
-fn from_hcl(file: &str, text: &str, body: &Body) -> Result<Stanza, ConfigError> {
+fn from_hcl(file: &str, lines: Vec<Line>) -> Result<Stanza, ConfigError> {
     let mut stanza = Stanza::default();
-    for structure in body {
-        match structure {
-            Structure::Attribute(attribute) => {
-                let line = line_of(text, attribute.key.span());
-                let value = value_of(&attribute.value).ok_or_else(|| {
-                    ConfigError::at(
-                        file,
-                        line,
-                        format!("{} must be a literal: expressions and templates are not supported", attribute.key.as_str()),
-                    )
-                })?;
-                add(&mut stanza, file, attribute.key.as_str(), value, line)?;
-            }
-            Structure::Block(block) => {
-                let mut inner = from_hcl(file, text, &block.body)?;
-                inner.name = block.ident.as_str().to_owned();
-                inner.line = line_of(text, block.ident.span());
-                inner.label = block.labels.first().map(|label| label.as_str().to_owned()).unwrap_or_default();
-                stanza.blocks.push(inner);
-            }
+    for line in lines {
+        let mut keys = line.keys.into_iter();
+        let name = keys.next().unwrap_or_default();
+        let label = keys.next();
+        if keys.next().is_some() {
+            return Err(ConfigError::at(file, line.line, format!("{name} has more than one label")));
         }
+        add_node(&mut stanza, file, (&name, label), line.node, line.line)?;
     }
     Ok(stanza)
+}
+
+/// Adds what a line says. `storage = { raft = { … } }` and `storage { raft { … } }` are `storage "raft" { … }`.
+fn add_node(stanza: &mut Stanza, file: &str, (name, label): (&str, Option<String>), node: Node, at: usize) -> Result<(), ConfigError> {
+    let is_stanza = LABELED.contains(&name) || UNLABELED.contains(&name);
+    match node {
+        Node::Object(lines) => {
+            let has_labels = !lines.is_empty() && lines.iter().all(|line| matches!(line.node, Node::Object(_) | Node::List(_)));
+            if label.is_none() && LABELED.contains(&name) && has_labels {
+                for line in lines {
+                    add_node(stanza, file, (name, Some(line.keys.join("."))), line.node, line.line)?;
+                }
+            } else {
+                let inner = from_hcl(file, lines)?;
+                stanza.blocks.push(Stanza { name: name.to_owned(), label: label.unwrap_or_default(), line: at, ..inner });
+            }
+        }
+        Node::List(nodes) if is_stanza => {
+            for node in nodes {
+                add_node(stanza, file, (name, label.clone()), node, at)?;
+            }
+        }
+        _ if is_stanza || label.is_some() => {
+            return Err(ConfigError::at(file, at, format!("{name} must be an object or a list of objects")));
+        }
+        node => stanza.fields.push(Field { name: name.to_owned(), value: node.into_json(), line: at }),
+    }
+    Ok(())
 }
 
 fn from_json(file: &str, name: &str, label: &str, map: &Map<String, Value>) -> Result<Stanza, ConfigError> {
@@ -133,48 +141,6 @@ fn one_or_many(value: Value) -> Vec<Value> {
     }
 }
 
-fn value_of(expression: &Expression) -> Option<Value> {
-    match expression {
-        Expression::Null(_) => Some(Value::Null),
-        Expression::Bool(flag) => Some(Value::Bool(*flag.value())),
-        Expression::String(text) => Some(Value::String(text.as_str().to_owned())),
-        Expression::Number(number) => {
-            let number = number.value();
-            match (number.as_u64(), number.as_i64(), number.as_f64()) {
-                (Some(number), _, _) => Some(number.into()),
-                (_, Some(number), _) => Some(number.into()),
-                (_, _, Some(number)) => Some(number.into()),
-                _ => None,
-            }
-        }
-        Expression::Array(values) => values.iter().map(value_of).collect::<Option<Vec<_>>>().map(Value::Array),
-        Expression::Object(entries) => entries
-            .iter()
-            .map(|(key, value)| {
-                let key = key.as_ident().map(|ident| ident.as_str().to_owned()).or_else(|| key.as_expr()?.as_str().map(str::to_owned))?;
-                Some((key, value_of(value.expr())?))
-            })
-            .collect::<Option<Map<_, _>>>()
-            .map(Value::Object),
-        Expression::HeredocTemplate(heredoc) => {
-            let mut text = String::new();
-            for element in &heredoc.template {
-                match element {
-                    hcl_edit::template::Element::Literal(literal) => text.push_str(literal.as_str()),
-                    _ => return None,
-                }
-            }
-            Some(Value::String(text))
-        }
-        Expression::Parenthesis(inner) => value_of(inner.inner()),
-        Expression::UnaryOp(operation) => {
-            let number = value_of(&operation.expr)?.as_i64()?;
-            Some(number.checked_neg()?.into())
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,6 +168,24 @@ mod tests {
     fn mistakes_are_named_by_line() {
         assert!(parse("a.hcl", "ui = true\nlog_level = \n").unwrap_err().to_string().starts_with("a.hcl:2"));
         assert!(parse("a.json", "{\n\"ui\": nope,\n}").unwrap_err().to_string().starts_with("a.json:2"));
-        assert!(parse("a.hcl", "\nui = foo(1)").unwrap_err().to_string().contains("a.hcl:2: ui must be a literal"));
+        assert!(parse("a.hcl", "\nui = foo(1)").unwrap_err().to_string().contains("a.hcl:2: is no HCL: unknown value"));
+        assert!(parse("a.hcl", "\nstorage = 1").unwrap_err().to_string().contains("a.hcl:2: storage must be an object"));
+    }
+
+    #[test]
+    fn all_habits_of_writing_are_understood() {
+        for text in [
+            r#"storage "raft" { path = "/d" node_id = "n" }"#,
+            r#""storage" "raft" { "path" = "/d", "node_id" = "n" } // one"#,
+            r#"storage = { raft = { path = "/d" node_id = "n" } }"#,
+            "/* a\nb */ storage { raft { path = \"/d\"\n node_id = \"n\" } } # end",
+            r#"storage = [{ "raft": { "path": "/d", "node_id": "n" } }]"#,
+        ] {
+            let tree = parse("a.hcl", text).unwrap();
+            let said: Vec<_> = tree.blocks.iter().map(|block| (block.name.as_str(), block.label.as_str())).collect();
+            assert_eq!(said, [("storage", "raft")], "{text}");
+            let fields: Vec<_> = tree.blocks[0].fields.iter().map(|field| (field.name.as_str(), field.value.as_str().unwrap())).collect();
+            assert_eq!(fields, [("path", "/d"), ("node_id", "n")], "{text}");
+        }
     }
 }

@@ -1,6 +1,6 @@
-//! The notation of policies: HCL as written for the first version of that language, or JSON. Pure.
+//! The notation of policies and configuration: HCL as written for the first version of that language, or JSON. Pure.
 //!
-//! Hand-written, because parsers of today's HCL refuse what policies in the wild contain: several attributes on one line, commas
+//! Hand-written, because parsers of today's HCL refuse what files in the wild contain: several attributes on one line, commas
 //! between them, quoted keys, `key = {}` for blocks.
 
 use std::iter::Peekable;
@@ -57,7 +57,7 @@ impl Node {
 /// Deepest nesting: bounds the stack that reading takes.
 const DEPTH_MAX: usize = 32;
 
-/// Reads a whole policy.
+/// Reads a whole text.
 ///
 /// # Errors
 /// If it is neither HCL nor JSON.
