@@ -15,9 +15,10 @@ use super::{Parts, Shared};
 use crate::machine::{Command, Outcome, Role};
 use crate::raft::CommitError;
 use crate::storage::StorageError;
+use crate::types::limits::FAILOVER_PATIENCE;
 use crate::types::{Scope, Timestamp};
 
-/// The first pause after a link was lost; doubles up to [`PAUSE_MAX`].
+/// The pause while another node of the primary may be taking over; after [`FAILOVER_PATIENCE`] it doubles, up to [`PAUSE_MAX`].
 const PAUSE_FIRST: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
@@ -27,6 +28,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// Follows the primary until `stop`.
 pub(super) async fn follow(shared: &Shared, stop: &CancellationToken) {
     let mut pause = PAUSE_FIRST;
+    let mut lost: Option<Instant> = None;
     loop {
         let clock = &shared.parts.clock;
         let addrs = shared.parts.primary.addrs();
@@ -52,19 +54,27 @@ pub(super) async fn follow(shared: &Shared, stop: &CancellationToken) {
                     why = following.run(stream) => why,
                 };
                 if following.streamed {
-                    pause = PAUSE_FIRST;
+                    (pause, lost) = (PAUSE_FIRST, None);
                 }
                 why
             }
         };
-        tracing::warn!(why, pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX), "lost the link to the primary");
+        let is_new = lost.is_none();
+        let may_be_failover = lost.get_or_insert_with(Instant::now).elapsed() < FAILOVER_PATIENCE;
+        if is_new || !may_be_failover {
+            tracing::warn!(why, pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX), "lost the link to the primary");
+        } else {
+            tracing::debug!(why, "no link to the primary yet");
+        }
         shared.status.phase(Phase::Idle, clock.now());
         shared.status.connection(Connection::TransientFailure, Some(why), clock.now());
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }
-        pause = (pause * 2).min(PAUSE_MAX);
+        if !may_be_failover {
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
     }
 }
 
