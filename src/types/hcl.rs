@@ -175,7 +175,11 @@ impl Reader<'_> {
                 Some(c) if is_word(c) => keys.push(self.word()),
                 Some('=' | ':') if !keys.is_empty() => {
                     self.next();
-                    self.peek()?;
+                    let equals_at = self.line;
+                    // Nothing after the `=` is a mistake of its line, not of the next that has something.
+                    if self.peek()?.is_none() {
+                        return Err(Malformed { line: equals_at, text: "expected a value".to_owned() });
+                    }
                     let node = self.value()?;
                     return Ok(Line { keys, node, line: line_at });
                 }
