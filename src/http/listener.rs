@@ -64,7 +64,7 @@ impl Default for Limits {
 
 /// Why a listener could not be bound.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}")]
+#[error("cannot listen on {address}")]
 pub struct ListenError {
     address: String,
     source: io::Error,
