@@ -27,7 +27,7 @@ running_pids() { # pids of demo nodes that are still ours
   for file in "$home"/*/*.pid; do
     [ -e "$file" ] || continue
     pid=$(cat "$file")
-    if tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q "server -config=$home/"; then echo "$pid"; fi
+    if cat "/proc/$pid/cmdline" 2>/dev/null | tr '\0' ' ' | grep -q "server -config=$home/"; then echo "$pid"; fi
   done
 }
 stop_all() {
