@@ -3,7 +3,7 @@
 use crate::barrier::Txn;
 use crate::core::lease::NewLease;
 use crate::core::{Core, Refused, Response};
-use crate::engine::{Access, Body, Call, EngineError, Operation, Reply};
+use crate::engine::{Access, Body, EngineError, Operation, Reply};
 use crate::types::{Scope, Ttl};
 
 use super::identify::Who;
@@ -68,16 +68,7 @@ impl Core {
         txn: &mut Txn,
     ) -> Result<Reply, EngineError> {
         let mount = &target.mounted.mount;
-        let call = Call {
-            request: asked.request,
-            operation,
-            path: target.path,
-            route: target.route,
-            captures: target.captures.clone(),
-            caller: &who.caller,
-            mount,
-            now: asked.now,
-        };
+        let call = target.call(asked, &who.caller, operation);
         match &target.by {
             By::Engine(kind, engine) => engine.handle(&call, &mut txn.view(&mount.id, mount.scope, kind.local)).await,
             By::System(area) => area.handle(&call, txn).await,

@@ -2,7 +2,7 @@
 
 use crate::barrier::Txn;
 use crate::core::{Core, Refused};
-use crate::engine::{Access, Call, Operation};
+use crate::engine::{Access, Operation};
 
 use super::Asked;
 use super::identify::Who;
@@ -28,16 +28,7 @@ impl Core {
             return Ok(operation);
         }
         let mount = &target.mounted.mount;
-        let call = Call {
-            request: asked.request,
-            operation,
-            path: target.path,
-            route: target.route,
-            captures: target.captures.clone(),
-            caller: &who.caller,
-            mount,
-            now: asked.now,
-        };
+        let call = target.call(asked, &who.caller, operation);
         let exists = engine.exists(&call, &mut txn.view(&mount.id, mount.scope, kind.local)).await?;
         Ok(if exists == Some(false) { Operation::Create } else { operation })
     }

@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
+use super::Asked;
 use crate::core::mounts::{Mounted, Opened, TableError};
 use crate::core::{Core, Refused, SystemEngine, sys};
-use crate::engine::{Access, Captures, Engine, EngineError, Kind, NoRoute, Operation, Request, Route, find_route};
+use crate::engine::{Access, Call, Caller, Captures, Engine, EngineError, Kind, NoRoute, Operation, Request, Route, find_route};
 use crate::types::Scope;
 
 /// Who answers.
@@ -27,6 +28,25 @@ pub(super) struct Target<'c> {
     pub(super) by: By<'c>,
     pub(super) route: &'static Route,
     pub(super) captures: Captures<'c>,
+}
+
+impl<'c> Target<'c> {
+    /// The call of it that `asked` makes.
+    pub(super) fn call<'a>(&'a self, asked: Asked<'a>, caller: &'a Caller, operation: Operation) -> Call<'a>
+    where
+        'c: 'a,
+    {
+        Call {
+            request: asked.request,
+            operation,
+            path: self.path,
+            route: self.route,
+            captures: self.captures.clone(),
+            caller,
+            mount: &self.mounted.mount,
+            now: asked.now,
+        }
+    }
 }
 
 /// Where a request leads.
