@@ -27,6 +27,7 @@
 
 pub mod link;
 
+mod accept;
 pub mod applier;
 mod feed;
 mod follower;
@@ -59,11 +60,9 @@ pub use retention::Keep;
 use crate::machine::Role;
 use crate::raft;
 use crate::storage::Physical;
-use crate::types::limits::SECONDARIES_MAX;
 use crate::types::{Clock, Key, Timestamp};
-use link::{Accept, Duplex, FromPrimary, FromSecondary, Link};
+use link::Link;
 use retention::Pins;
-use session::Session;
 use status::Status;
 
 /// How often records are trimmed and gauges set.
@@ -311,42 +310,6 @@ async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             () = link => {}
             () = changed => {}
             _ = again.changed() => {}
-        }
-    }
-}
-
-#[async_trait]
-impl Accept for Handle {
-    async fn accept(&self, secondary_id: String, stream: Duplex<FromPrimary, FromSecondary>) {
-        let shared = &self.shared;
-        let Role::Primary { generation, .. } = shared.parts.store.role() else { return };
-        let stop = match &*self.running() {
-            Some(running) => running.stop.child_token(),
-            None => return,
-        };
-        let turn = {
-            let mut sessions = shared.sessions();
-            if sessions.len() >= SECONDARIES_MAX && !sessions.contains_key(&secondary_id) {
-                tracing::warn!(secondary = secondary_id, "more secondaries than one primary serves");
-                return;
-            }
-            // A secondary has one stream: the new one, if its old one has not noticed yet that it broke.
-            let turn = sessions.get(&secondary_id).map_or(0, |(turn, _)| turn + 1);
-            if let Some((_, before)) = sessions.insert(secondary_id.clone(), (turn, stop.clone())) {
-                before.cancel();
-            }
-            turn
-        };
-        tracing::info!(secondary = secondary_id, "a secondary connected");
-        shared.status.of_secondary(&secondary_id, |peer| peer.is_connected = true);
-        let grown = *shared.feed.position().borrow();
-        let why = Session::new(shared, secondary_id.clone(), generation, grown).run(stream, stop).await;
-        tracing::info!(secondary = secondary_id, why, "a secondary's stream ended");
-        let mut sessions = shared.sessions();
-        if sessions.get(&secondary_id).is_some_and(|(current, _)| *current == turn) {
-            sessions.remove(&secondary_id);
-            drop(sessions);
-            shared.status.of_secondary(&secondary_id, |peer| peer.is_connected = false);
         }
     }
 }

@@ -345,3 +345,18 @@ async fn a_node_that_is_not_active_serves_no_streams() {
     primary.handle.accept("eu".to_owned(), Duplex { out, incoming }).await;
     assert!(back.next().await.is_none());
 }
+
+#[tokio::test]
+async fn a_stream_that_is_dropped_half_way_is_no_connection() {
+    let primary = Cluster::new();
+    primary.set_role(primary_role(1));
+    primary.handle.start();
+    let cut = CancellationToken::new();
+    let ((out, _rx), (_say, incoming)) = (channel(&cut), channel(&cut));
+    let stands = || primary.handle.describe(Timestamp(0))["secondaries"][0]["connection_status"].clone();
+    let mut serving = Box::pin(primary.handle.accept("eu".to_owned(), Duplex { out, incoming }));
+    assert!(futures::poll!(&mut serving).is_pending());
+    assert_eq!(stands(), "connected");
+    drop(serving);
+    assert_eq!(stands(), "disconnected");
+}
