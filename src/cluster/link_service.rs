@@ -159,6 +159,9 @@ impl Replication for LinkService {
 
     async fn who_is_active(&self, _: Request<WhoIsActiveRequest>) -> Result<Response<WhoIsActiveReply>, Status> {
         let is_active = self.node.is_active();
+        if let Some(cluster_addrs) = self.secondaries.told_addrs() {
+            return Ok(Response::new(WhoIsActiveReply { is_active, active: None, cluster_addrs }));
+        }
         let status = self.status.borrow();
         Ok(Response::new(WhoIsActiveReply {
             is_active,

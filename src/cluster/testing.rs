@@ -47,6 +47,8 @@ pub struct Fakes {
     pub admits: AtomicBool,
     pub hangs: AtomicBool,
     pub heard: Mutex<Vec<String>>,
+    /// What secondaries may be told.
+    pub told: Mutex<Option<Vec<String>>>,
     pub kept: mpsc::UnboundedSender<Identity>,
     pub links: mpsc::UnboundedSender<(String, Duplex<FromPrimary, FromSecondary>)>,
 }
@@ -88,6 +90,7 @@ impl Rig {
             admits: AtomicBool::new(true),
             hangs: AtomicBool::new(false),
             heard: Mutex::default(),
+            told: Mutex::default(),
             kept: kept_tx,
             links: links_tx,
         });
@@ -200,6 +203,9 @@ impl ServeSecondary for Fakes {
             cluster_addrs: vec!["a:1".to_owned()],
             dev_root_token: None,
         })
+    }
+    fn told_addrs(&self) -> Option<Vec<String>> {
+        self.told.lock().unwrap().clone()
     }
 }
 

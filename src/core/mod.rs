@@ -350,6 +350,9 @@ impl ServeSecondary for Core {
         self.context.raft.read_barrier().await.map_err(|error| error.to_string())?;
         self.replication.bootstrap(secondary_id)
     }
+    fn told_addrs(&self) -> Option<Vec<String>> {
+        self.replication.told_addrs()
+    }
 }
 
 /// What a new cluster's first entry holds besides its keys.

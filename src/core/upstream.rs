@@ -156,6 +156,8 @@ pub trait ServeSecondary: Send + Sync + 'static {
     /// # Errors
     /// With a text for the secondary's operator.
     async fn bootstrap(&self, secondary_id: &str) -> Result<BootstrapPackage, String>;
+    /// The only addresses that secondaries may be told; `None`: those of the nodes.
+    fn told_addrs(&self) -> Option<Vec<String>>;
 }
 
 /// How a secondary reaches its primary: from the activation bundle; the addresses follow the primary's heartbeats.

@@ -68,13 +68,15 @@ use status::Status;
 /// How often records are trimmed and gauges set.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// What a secondary remembers of its primary: kept by the layer above, encrypted.
+/// What a secondary remembers of its primary, and a primary of what it tells: kept by the layer above, encrypted.
 #[async_trait]
 pub trait PrimaryRecord: Send + Sync + 'static {
     /// Where the primary may be found; empty if it is to be left alone.
     fn addrs(&self) -> Vec<String>;
     /// The primary told its addresses, and they are other ones.
     async fn learned(&self, addrs: Vec<String>);
+    /// A primary: the only addresses that secondaries may be told; `None`: those of its nodes.
+    fn told(&self) -> Option<Vec<String>>;
 }
 
 /// What replication is built from.
@@ -119,8 +121,11 @@ impl Shared {
         }
     }
 
-    /// `https://host:port` of each node of this cluster.
+    /// What secondaries are told: `https://host:port` of each node of this cluster, unless the operator named other ways in.
     fn cluster_addrs(&self) -> Vec<String> {
+        if let Some(told) = self.parts.primary.told() {
+            return told;
+        }
         self.parts.raft.status().borrow().peers.iter().map(|peer| url_of(&peer.member.cluster_addr)).collect()
     }
 }

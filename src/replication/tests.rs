@@ -74,6 +74,9 @@ impl PrimaryRecord for TestRecord {
     async fn learned(&self, addrs: Vec<String>) {
         *self.0.lock().unwrap() = addrs;
     }
+    fn told(&self) -> Option<Vec<String>> {
+        None
+    }
 }
 
 struct Cluster {

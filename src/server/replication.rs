@@ -74,6 +74,9 @@ impl PrimaryRecord for Remembered {
             core.replication().learned(addrs).await;
         }
     }
+    fn told(&self) -> Option<Vec<String>> {
+        self.core().and_then(|core| core.replication().told_addrs())
+    }
 }
 
 /// Calls to a primary: over HTTP once, then over mutual TLS.

@@ -294,6 +294,20 @@ async fn every_message_of_a_link_arrives_as_it_was_said() {
 }
 
 #[tokio::test]
+async fn a_secondary_follows_only_the_addresses_that_it_is_to_be_told() {
+    let ours = authority();
+    let active = Rig::active(&ours, "a").await;
+    let standby = Rig::with(&ours, Some(node(&ours, "b")), Arc::new(SystemClock)).await;
+    standby.status.send_replace(status("b", false, &[active.member("a"), standby.member("b")]));
+    let link = ReplicationLink::new(contact(&secondary(&ours, "emea"), &[&standby.addr]));
+    *standby.fakes.told.lock().unwrap() = Some(vec!["127.0.0.1:1".to_owned()]);
+    let refused = link.connect(&[]).await.err();
+    assert!(matches!(&refused, Some(LinkError::Unreachable(why)) if why.contains("127.0.0.1:1")), "{refused:?}");
+    *standby.fakes.told.lock().unwrap() = Some(vec![active.addr.clone()]);
+    link.connect(&[]).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_secondary_that_is_revoked_is_cut_off() {
     let ours = authority();
     let mut rig = Rig::active(&ours, "a").await;

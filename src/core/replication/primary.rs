@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::adopt::raw_rows;
 use super::bundle::Bundle;
 use super::record::{RoleRecord, SecondaryRecord};
+use super::secondary::told_addrs;
 use super::{Replication, cannot};
 use crate::barrier::Txn;
 use crate::core::{BootstrapPackage, keys};
@@ -42,7 +43,7 @@ impl Replication {
                 return Err(cannot("this cluster is a performance secondary: use secondary/promote, or secondary/disable first"));
             }
         }
-        let primary_cluster_addr = call.data().text("primary_cluster_addr")?.unwrap_or_default();
+        let primary_cluster_addr = told_addrs(call)?;
         let set = SetId::new(random_uuid(self.ctx.entropy.as_ref()));
         let role = Role::Primary { set, generation: Generation(1), fenced_by: None };
         self.change_role(role, &RoleRecord { primary_cluster_addr, primary: None }, false).await?;
@@ -106,18 +107,13 @@ impl Replication {
         if txn.children(&keys::secondaries(), None, SECONDARIES_MAX)?.len() >= SECONDARIES_MAX {
             return Err(cannot(&format!("a primary serves at most {SECONDARIES_MAX} secondaries: revoke one first")));
         }
-        let record = RoleRecord::read(txn)?;
         let authority = txn.get(&keys::cluster_ca())?.ok_or_else(|| EngineError::Internal("this cluster has no authority".to_owned()))?;
         let authority: Authority = serde_json::from_slice(authority.expose()).map_err(|error| EngineError::Internal(error.to_string()))?;
         let internal = |error: crate::crypto::cert::CertError| EngineError::Internal(error.to_string());
         let identity = authority.issue(&Peer::Secondary(id.clone()), call.now, SECONDARY_LIFE).map_err(internal)?;
         let fingerprint = identity.describe().map_err(internal)?.fingerprint;
         txn.put(keys::secondary(&id), SecondaryRecord { fingerprint, created_ms: call.now.0 }.row());
-        let mut cluster_addrs = self.cluster_addrs();
-        if !record.primary_cluster_addr.is_empty() {
-            cluster_addrs.insert(0, record.primary_cluster_addr);
-        }
-        let data = Bundle { secondary_id: id, set: set.to_string(), identity, cluster_addrs }.into_data();
+        let data = Bundle { secondary_id: id, set: set.to_string(), identity, cluster_addrs: self.cluster_addrs() }.into_data();
         let reply: Reply = Body::Wrap { data, ttl, jwt: true }.into();
         Ok(if self.api_addr.is_empty() { reply.warn(NO_ADDRESS) } else { reply })
     }
@@ -179,8 +175,21 @@ impl Replication {
         let _ = self.dev_root_token.set(token);
     }
 
-    /// `https://host:port` of each node of this cluster, the active one first.
+    /// The only addresses that secondaries are told, if the operator named some: the nodes' own may lead nowhere from there. A node that
+    /// cannot read them names none: it is sealed, and secondaries know the others.
+    pub fn told_addrs(&self) -> Option<Vec<String>> {
+        let Some(record) = self.ctx.begin().ok().and_then(|mut txn| RoleRecord::read(&mut txn).ok()) else {
+            return Some(Vec::new());
+        };
+        let named: Vec<String> = record.primary_cluster_addr.split(',').filter(|addr| !addr.is_empty()).map(str::to_owned).collect();
+        (!named.is_empty()).then_some(named)
+    }
+
+    /// What secondaries are told; else `https://host:port` of each node of this cluster, the active one first.
     pub(super) fn cluster_addrs(&self) -> Vec<String> {
+        if let Some(told) = self.told_addrs() {
+            return told;
+        }
         let raft = self.ctx.raft.status().borrow().clone();
         let mut peers = raft.peers.clone();
         peers.sort_by_key(|peer| Some(peer.id) != raft.leader);

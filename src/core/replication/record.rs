@@ -22,7 +22,7 @@ pub struct KnownPrimary {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RoleRecord {
-    /// A primary: what activation tokens name first, if not empty.
+    /// A primary: the only addresses that secondaries are told, with commas between; empty: those of its nodes.
     pub primary_cluster_addr: String,
     /// A secondary: its primary, unless it was demoted and not yet pointed to one.
     pub primary: Option<KnownPrimary>,

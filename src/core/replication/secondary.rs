@@ -69,7 +69,7 @@ impl Replication {
             Role::Primary { .. } => return Err(cannot("this cluster is a performance primary already")),
             Role::Alone => return Err(cannot("performance replication is disabled: use primary/enable")),
         };
-        let primary_cluster_addr = call.data().text("primary_cluster_addr")?.unwrap_or_default();
+        let primary_cluster_addr = told_addrs(call)?;
         let (is_comparing, behind) = self.links.catching_up();
         if (is_comparing || behind > 0) && !call.data().flag("force")?.unwrap_or(false) {
             return Err(EngineError::Unavailable(BEHIND.to_owned()));
@@ -171,6 +171,16 @@ impl Replication {
             tracing::warn!(%error, "the primary's addresses were not stored");
         }
     }
+}
+
+/// What a new primary is to tell its secondaries, as it is stored: URLs with commas between, or nothing.
+pub(super) fn told_addrs(call: &Call<'_>) -> Result<String, EngineError> {
+    let addrs = call.data().texts("primary_cluster_addr")?.unwrap_or_default();
+    if addrs.len() > ADDRS_MAX {
+        return Err(cannot(&format!("primary_cluster_addr names more than {ADDRS_MAX} addresses")));
+    }
+    let addrs = addrs.iter().map(|addr| cluster_addr(addr)).collect::<Result<Vec<String>, _>>()?;
+    Ok(addrs.join(","))
 }
 
 /// `host:port`, or that as a URL, as the URL that is stored.

@@ -102,6 +102,21 @@ async fn pair() -> (TestCore, TestCore, Arc<SpyLinks>) {
 }
 
 #[tokio::test]
+async fn a_primary_that_was_given_addresses_tells_no_others() {
+    let primary = TestCore::linked(&[], 11, Arc::new(NoLinks), Arc::new(NoPrimary)).await;
+    refused(post(&primary, "primary/enable", json!({ "primary_cluster_addr": "https://outside" })).await, "is no host:port");
+    post(&primary, "primary/enable", json!({ "primary_cluster_addr": "https://outside:8201, other:8201" })).await.unwrap();
+    active(&primary).await;
+    let told = vec!["https://outside:8201".to_owned(), "https://other:8201".to_owned()];
+    assert_eq!(primary.core.told_addrs(), Some(told.clone()));
+    let package = ServeSecondary::bootstrap(primary.core.as_ref(), "eu").await.unwrap();
+    assert_eq!(package.cluster_addrs, told);
+    // The keys are gone, and with them the knowledge: rather none than the wrong ones.
+    primary.ground.context.drop_keys();
+    assert_eq!(primary.core.told_addrs(), Some(Vec::new()));
+}
+
+#[tokio::test]
 async fn a_new_secondary_takes_the_primarys_keys_and_keeps_who_it_is() {
     let (primary, secondary, _) = pair().await;
     let was = ClusterIdentity::of(&secondary.ground.context).unwrap();
