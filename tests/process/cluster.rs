@@ -16,6 +16,11 @@ pub struct Cluster {
 impl Cluster {
     /// Starts `size` nodes, initializes the first, and unseals all: the others join by themselves.
     pub fn start(folder: &Path, name: &str, size: usize) -> Self {
+        Self::start_with(folder, name, size, |_| {})
+    }
+
+    /// The same, after `prepare` has changed what it wants to.
+    pub fn start_with(folder: &Path, name: &str, size: usize, mut prepare: impl FnMut(&Node)) -> Self {
         let ports: Vec<u16> = (0..size).map(|_| free_ports()).collect();
         let mut nodes: Vec<Node> = ports
             .iter()
@@ -25,6 +30,7 @@ impl Cluster {
                 Node::new(folder, name, &format!("{name}-{n}"), *port, &others)
             })
             .collect();
+        nodes.iter().for_each(&mut prepare);
         nodes.iter_mut().for_each(Node::start);
         let init = nodes[0].must("sys/init", "", &json!({"secret_shares": 3, "secret_threshold": 2}));
         let texts =

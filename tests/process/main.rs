@@ -4,7 +4,11 @@
 
 mod cluster;
 mod durability;
+mod local_rows;
+mod needles;
 mod node;
+mod relay;
 mod replication;
 mod roles;
 mod secrecy;
+mod traffic;

@@ -60,6 +60,14 @@ impl Node {
         Self { name: name.to_owned(), port, config, child: None, agent }
     }
 
+    /// Changes the configuration of a node that is not started yet: all of `from` becomes `to`.
+    #[track_caller]
+    pub fn configure(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(&self.config).unwrap();
+        assert!(text.contains(from), "{text} has no {from}");
+        fs::write(&self.config, text.replace(from, to)).unwrap();
+    }
+
     /// Starts the process and waits until it answers.
     pub fn start(&mut self) {
         assert!(self.child.is_none(), "{} is running", self.name);
@@ -89,6 +97,15 @@ impl Node {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
             child.wait().unwrap();
+        }
+    }
+
+    /// Asks the process to end, and waits until it has.
+    pub fn terminate(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let id = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+            nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).unwrap();
+            assert!(child.wait().unwrap().success(), "{} ended well", self.name);
         }
     }
 

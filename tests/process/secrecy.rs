@@ -1,24 +1,13 @@
-//! What is written in the clear must lie nowhere: not in data folders, logs or audit files, and not in what crosses the wire.
+//! What is secret must lie nowhere in the clear: not in data folders, logs or audit files. What crosses the wire is in `traffic`.
 
 use std::fs;
-use std::path::Path;
 
 use serde_json::json;
 
 use super::cluster::Cluster;
+use super::needles::Needles;
 
 const CANARY: &str = "canary-7f3a9c51d2e8";
-
-fn files_with(folder: &Path, needle: &[u8], found: &mut Vec<String>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files_with(&path, needle, found);
-        } else if fs::read(&path).is_ok_and(|bytes| bytes.windows(needle.len()).any(|window| window == needle)) {
-            found.push(path.display().to_string());
-        }
-    }
-}
 
 #[test]
 fn no_value_token_or_password_lies_in_the_clear() {
@@ -48,12 +37,11 @@ fn no_value_token_or_password_lies_in_the_clear() {
 
     let lines = fs::read_to_string(&audit).unwrap();
     assert!(lines.lines().count() >= 10, "the audit file has lines");
-    let mut found = Vec::new();
-    for needle in [CANARY, token.as_str(), root] {
-        files_with(folder.path(), needle.as_bytes(), &mut found);
-    }
-    for key in &cluster.keys {
-        files_with(folder.path(), key.as_bytes(), &mut found);
-    }
+    let mut secrets = Needles::new();
+    secrets.add("a value or password", CANARY);
+    secrets.add("a token", &token);
+    secrets.add("the root token", root);
+    cluster.keys.iter().for_each(|key| secrets.add("an unseal key", key));
+    let found = secrets.found_below(folder.path());
     assert!(found.is_empty(), "in the clear: {found:#?}");
 }
