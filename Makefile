@@ -20,6 +20,10 @@ test: setup ## All tests
 	@cargo build --quiet
 	cargo test $(ARGS)
 
+bench: setup ## Compare with OpenBao and etcd (ARGS="--only kv-write --quick", --help)
+	@deploy/peers.sh
+	cargo bench --bench scoreboard -- $(ARGS)
+
 check: setup ## Format, lints, docs, licences and advisories, house rules
 	cargo fmt --check
 	cargo clippy --all-targets --quiet -- -D warnings

@@ -1,0 +1,103 @@
+//! Three nodes as processes on loopback, with their data in the scratch folder: all on one disk, for every system alike.
+//!
+//! All serve plain HTTP (etcd: gRPC) to clients, speak their own TLS between nodes, have no audit device unless asked, and are used with a
+//! token that is not root's. Ended with the scoreboard, however it ends.
+//! Not here: load on them ([`crate::load`]).
+
+pub mod coffer;
+pub mod etcd;
+pub mod openbao;
+pub mod server;
+pub mod vault;
+pub mod vault_api;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::load::plan::Target;
+use server::Server;
+
+/// How many nodes each cluster has.
+pub const NODES: u32 = 3;
+/// How long anything may take that is waited for: starting, electing, unsealing.
+pub const LONG: Duration = Duration::from_secs(60);
+
+/// What is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum System {
+    Coffer,
+    OpenBao,
+    Etcd,
+}
+
+impl System {
+    /// Its name in results and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Coffer => "coffer",
+            Self::OpenBao => "openbao",
+            Self::Etcd => "etcd",
+        }
+    }
+}
+
+/// What a cluster starts with, beyond what all have.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// A folder of its own, not there yet.
+    pub folder: PathBuf,
+    /// A name that its nodes' names begin with.
+    pub name: String,
+    /// One audit device of type `file`, in each node's folder.
+    pub audit: bool,
+}
+
+/// A running cluster.
+pub trait Cluster {
+    fn system(&self) -> System;
+    fn servers(&self) -> &[Server];
+    fn servers_mut(&mut self) -> &mut [Server];
+    /// Where clients send writes: the active node, with a token.
+    ///
+    /// # Errors
+    /// If there is no active node within [`LONG`].
+    fn target(&self) -> anyhow::Result<Target>;
+    /// Starts what is not running, and returns once the cluster takes writes.
+    ///
+    /// # Errors
+    /// If it does not within [`LONG`].
+    fn restart(&mut self) -> anyhow::Result<()>;
+
+    /// kill -9 of all nodes, as close to at once as can be.
+    fn kill(&mut self) {
+        for server in self.servers_mut() {
+            server.signal_kill();
+        }
+        for server in self.servers_mut() {
+            server.reap();
+        }
+    }
+    /// Syncs of its log that the system counts itself, over all nodes; `None` if it does not.
+    fn own_syncs(&self) -> Option<f64> {
+        None
+    }
+    /// Process ids of running nodes.
+    fn pids(&self) -> Vec<u32> {
+        self.servers().iter().filter_map(Server::pid).collect()
+    }
+}
+
+/// Asks again and again until `found` finds something.
+///
+/// # Errors
+/// With `what`, after `limit`.
+pub fn wait_for<T>(what: &str, limit: Duration, mut found: impl FnMut() -> Option<T>) -> anyhow::Result<T> {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = found() {
+            return Ok(found);
+        }
+        anyhow::ensure!(start.elapsed() < limit, "waited {limit:?} for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

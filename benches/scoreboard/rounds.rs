@@ -1,0 +1,97 @@
+//! Interleaved rounds: probe, ours, theirs, ours, theirs, probe. Medians over the rounds in which the machine stayed the same machine.
+
+use crate::cluster::System;
+use crate::probe::{self, Probe, median};
+use crate::result::{Reading, Turn};
+use crate::stage::Stage;
+
+/// Void rounds that are made up for, at most.
+const EXTRA_MAX: u32 = 3;
+
+/// What all rounds of a metric gave.
+#[derive(Default)]
+pub struct Rounds {
+    pub turns: Vec<Turn>,
+    pub probes: Vec<Probe>,
+    pub notes: Vec<String>,
+    absent: Vec<(System, String)>,
+    /// Quick runs show numbers of void rounds too.
+    forgiving: bool,
+}
+
+/// Runs `turn` for each of `systems`, twice a round, in rounds between probes. A turn that fails is kept as a void one.
+///
+/// # Errors
+/// If a probe fails.
+pub fn interleaved(stage: &Stage, systems: &[System], mut turn: impl FnMut(System) -> anyhow::Result<Vec<Turn>>) -> anyhow::Result<Rounds> {
+    let present = stage.present(systems);
+    let absent = systems.iter().filter_map(|system| Some((*system, stage.absence(*system)?))).collect();
+    let mut rounds = Rounds { absent, forgiving: stage.settings.quick, ..Rounds::default() };
+    let turns = if stage.settings.quick { present.len() } else { 2 * present.len() };
+    stage.bar.set_length(u64::from(stage.settings.rounds) * turns as u64);
+    stage.bar.set_position(0);
+    let (mut valid, mut round) = (0, 0);
+    while valid < stage.settings.rounds && round < stage.settings.rounds + EXTRA_MAX {
+        stage.say("probe");
+        let before = probe::take(&stage.scratch)?;
+        let from = rounds.turns.len();
+        for place in 0..turns {
+            let system = present[place % present.len()];
+            let made = turn(system).unwrap_or_else(|error| {
+                let text = format!("{error:#}");
+                rounds.notes.push(format!("round {round}: {} failed: {text}", system.name()));
+                vec![Turn { system: system.name().into(), void: Some(text), ..Turn::default() }]
+            });
+            let place = u32::try_from(place).expect("a few");
+            rounds.turns.extend(made.into_iter().map(|turn| Turn { round, place, ..turn }));
+            stage.bar.inc(1);
+        }
+        stage.say("probe");
+        let after = probe::take(&stage.scratch)?;
+        if let Some(what) = before.differs(&after) {
+            rounds.notes.push(format!("round {round} is void: {what}"));
+            for turn in &mut rounds.turns[from..] {
+                turn.void.get_or_insert_with(|| format!("{NOISE}: {what}"));
+            }
+        } else {
+            valid += 1;
+        }
+        rounds.probes.extend([before, after]);
+        round += 1;
+        if stage.settings.quick {
+            break;
+        }
+    }
+    Ok(rounds)
+}
+
+/// How the reason of a turn begins that is void only for the machine's sake.
+const NOISE: &str = "the machine changed";
+
+impl Rounds {
+    /// The median of a value over the turns that count; else why there is none.
+    pub fn reading(&self, system: System, case: &str, value: &str) -> Reading {
+        if let Some((_, why)) = self.absent.iter().find(|(absent, _)| *absent == system) {
+            return Reading::Not(format!("missing: {why}"));
+        }
+        let turns: Vec<&Turn> = self.counting(system, case).collect();
+        let mut values: Vec<f64> = turns.iter().filter_map(|turn| turn.values.get(value).copied()).collect();
+        if values.is_empty() {
+            let of_system = self.turns.iter().filter(|turn| turn.system == system.name() && (turn.case == case || turn.case.is_empty()));
+            let why = of_system.filter_map(|turn| turn.void.clone()).next_back();
+            return Reading::Not(why.unwrap_or_else(|| "not measured".into()));
+        }
+        Reading::Value(median(&mut values))
+    }
+
+    /// The turns of a case that count.
+    pub fn counting(&self, system: System, case: &str) -> impl Iterator<Item = &Turn> {
+        let counts = |turn: &&Turn| turn.void.as_ref().is_none_or(|why| self.forgiving && why.starts_with(NOISE));
+        self.turns.iter().filter(move |turn| turn.system == system.name() && turn.case == case).filter(counts)
+    }
+
+    /// The median of a number over all probes.
+    pub fn probed(&self, number: impl Fn(&Probe) -> f64) -> f64 {
+        median(&mut self.probes.iter().map(number).collect::<Vec<_>>())
+    }
+}
