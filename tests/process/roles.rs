@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -398,26 +399,26 @@ fn changing_places_under_load_loses_no_acknowledged_write() {
     let (first, second) = (primary(folder.path()), Cluster::start(folder.path(), "second", 1));
     let (a, b, root) = (&first.nodes[0], &second.nodes[0], first.root.as_str());
     let tester = activate(a, root, &second, "second");
-    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let (is_over, count) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
             let mut written = Vec::new();
             for n in 0.. {
-                if is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                if is_over.load(Ordering::Relaxed) {
                     break;
                 }
                 let name = format!("n{n}");
                 if a.put(&format!("shared/{name}"), root, &json!({ "v": name })).is_some_and(|(code, _)| code < 300) {
                     written.push(name);
+                    count.fetch_add(1, Ordering::Relaxed);
                 }
             }
             written
         });
-        std::thread::sleep(Duration::from_millis(500));
+        wait_until("writes are under way", LONG, || count.load(Ordering::Relaxed) > 10);
         operate(a, root, "primary/demote", &json!({}));
-        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        is_over.store(true, Ordering::Relaxed);
         let written = writer.join().unwrap();
-        assert!(written.len() > 10, "{} writes", written.len());
         operate(b, &tester, "secondary/promote", &json!({}));
         becomes(b, "primary");
         let lost: Vec<&String> = written.iter().filter(|name| read(b, &tester, name).as_deref() != Some(name.as_str())).collect();
