@@ -69,3 +69,10 @@ fn written_bytes(pid: u32) -> Option<f64> {
 fn flushes(device: &Path) -> Option<f64> {
     fs::read_to_string(device.join("stat")).ok()?.split_whitespace().nth(15)?.parse().ok()
 }
+
+/// Resident memory of a process, in MiB.
+pub fn resident_mib(pid: u32) -> Option<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let kib = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.split_whitespace().next()?.parse::<f64>().ok()?;
+    Some(kib / 1024.0)
+}

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`args`] | the command line |
 //! | [`metric`], [`metrics`] | what is measured: one file each |
-//! | [`result`], [`table`] | what came out: raw numbers, and a table of them |
+//! | [`result`], [`table`], [`plots`] | what came out: raw numbers, a table of them, pictures |
 //! | [`stage`], [`rounds`], [`session`] | what a metric works with: settings, peers, temporary folder; interleaved rounds |
 //! | [`cluster`] | three nodes as processes: Coffer, OpenBao, etcd |
 //! | [`load`] | the load generator, a process of its own |
@@ -20,6 +20,7 @@ mod load;
 mod machine;
 mod metric;
 mod metrics;
+mod plots;
 mod probe;
 mod result;
 mod rounds;

@@ -2,7 +2,7 @@
 
 use crate::cluster::System;
 use crate::probe::{self, Probe, median};
-use crate::result::{Reading, Turn};
+use crate::result::{Line, Measured, Reading, Turn};
 use crate::stage::Stage;
 
 /// Void rounds that are made up for, at most.
@@ -82,6 +82,17 @@ impl Rounds {
             return Reading::Not(why.unwrap_or_else(|| "not measured".into()));
         }
         Reading::Value(median(&mut values))
+    }
+
+    /// A line of the table: the median of `value` for Coffer and each of `peers`.
+    pub fn line(&self, case: &str, value: &str, unit: &str, higher_is_better: bool, peers: &[System]) -> Line {
+        let line = Line::new(case, unit, higher_is_better, self.reading(System::Coffer, case, value));
+        peers.iter().fold(line, |line, peer| line.peer(peer.name(), self.reading(*peer, case, value)))
+    }
+
+    /// Raw numbers and notes, without lines yet.
+    pub fn measured(&self) -> Measured {
+        Measured { turns: self.turns.clone(), probes: self.probes.clone(), notes: self.notes.clone(), ..Measured::default() }
     }
 
     /// The turns of a case that count.

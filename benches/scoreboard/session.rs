@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cluster::{Cluster, System};
-use crate::counters::Counters;
+use crate::cluster::{Cluster, NODES, OwnCounters, System};
+use crate::counters::{Counters, resident_mib};
 use crate::load::generator::generate;
 use crate::load::latencies::quantile;
 use crate::load::plan::{Event, Outcome, Pace, Plan, Work};
@@ -31,6 +31,7 @@ pub struct Session<'s> {
     stage: &'s Stage,
     pub cluster: Box<dyn Cluster>,
     ledger: PathBuf,
+    keys: u32,
     turns: Vec<Turn>,
 }
 
@@ -40,24 +41,36 @@ impl<'s> Session<'s> {
     /// # Errors
     /// If it does not start or a key cannot be written.
     pub fn begin(stage: &'s Stage, system: System, audit: bool) -> anyhow::Result<Self> {
+        Self::begin_with(stage, system, audit, stage.settings.keys)
+    }
+
+    /// The same with another number of keys.
+    ///
+    /// # Errors
+    /// If it does not start or a key cannot be written.
+    pub fn begin_with(stage: &'s Stage, system: System, audit: bool, keys: u32) -> anyhow::Result<Self> {
         let cluster = stage.start(system, audit)?;
         let ledger = stage.folder("ledger");
-        let session = Self { stage, cluster, ledger, turns: Vec::new() };
-        stage.say(&format!("{}: write {} keys", system.name(), stage.settings.keys));
+        let session = Self { stage, cluster, ledger, keys, turns: Vec::new() };
+        stage.say(&format!("{}: write {keys} keys", system.name()));
         let case = Case { name: String::new(), work: Work::Fill, clients: 64, pace: Pace::Closed };
         let filled = generate(&session.plan(&case, false)?, |_| Ok(()))?;
         anyhow::ensure!(filled.failed.is_empty(), "keys could not be written: {:?}", filled.failed);
         Ok(session)
     }
 
-    fn plan(&self, case: &Case, until_killed: bool) -> anyhow::Result<Plan> {
+    /// What the load generator is told for a case.
+    ///
+    /// # Errors
+    /// If the cluster has no active node.
+    pub fn plan(&self, case: &Case, until_killed: bool) -> anyhow::Result<Plan> {
         let settings = &self.stage.settings;
         Ok(Plan {
             target: self.cluster.target()?,
             work: case.work.clone(),
             pace: case.pace,
             clients: case.clients,
-            keys: settings.keys,
+            keys: self.keys,
             value_bytes: settings.value_bytes,
             warm_up_seconds: settings.warm_up_seconds,
             seconds: settings.seconds,
@@ -96,20 +109,32 @@ impl<'s> Session<'s> {
         Ok(self.turns)
     }
 
+    /// Ends a session whose writes are not read back, because there were none but the filling, or because their number is not shown.
+    pub fn end(self) -> Vec<Turn> {
+        self.turns
+    }
+
     fn load(&mut self, case: &Case, crash: bool) -> anyhow::Result<&Turn> {
         let system = self.cluster.system();
         self.stage.say(&format!("{}: {}", system.name(), case.name));
         let plan = self.plan(case, crash)?;
         let (pids, device) = (self.cluster.pids(), self.stage.device.as_ref());
         let (mut before, mut used) = (Counters::default(), Counters::default());
-        let (mut syncs_before, mut syncs) = (None, None);
+        let (mut own_before, mut own) = (OwnCounters::new(), OwnCounters::new());
+        let (mut audited_before, mut audited, mut resident) = (0.0, 0.0, 0.0);
         let cluster = &mut self.cluster;
         let outcome = generate(&plan, |event| {
             match event {
-                Event::Measuring => (syncs_before, before) = (cluster.own_syncs(), Counters::of(&pids, device)),
+                Event::Measuring => {
+                    (own_before, audited_before) = (cluster.own_counters(), cluster.audited_bytes());
+                    before = Counters::of(&pids, device);
+                }
                 Event::Measured => {
                     used = Counters::of(&pids, device).since(&before);
-                    syncs = cluster.own_syncs().zip(syncs_before).map(|(after, before)| after - before);
+                    audited = cluster.audited_bytes() - audited_before;
+                    let since = |(name, after)| Some((name, after - own_before.get(name)?));
+                    own = cluster.own_counters().into_iter().filter_map(since).collect();
+                    resident = pids.iter().filter_map(|pid| resident_mib(*pid)).sum();
                     if crash {
                         std::thread::sleep(BEFORE_KILL);
                         cluster.kill();
@@ -120,16 +145,19 @@ impl<'s> Session<'s> {
             Ok(())
         })?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
-        self.turns.push(turn(system, case, &outcome, &used, syncs, cores));
+        let mut turn = turn(system, case, &outcome, &used, &own, cores);
+        turn.values.insert("resident MiB a node".into(), resident / f64::from(NODES));
+        turn.values.insert("audit bytes".into(), audited / turn.values["completed"].max(1.0));
+        self.turns.push(turn);
         Ok(self.turns.last().expect("just pushed"))
     }
 }
 
 /// All numbers of a turn.
-fn turn(system: System, case: &Case, outcome: &Outcome, used: &Counters, syncs: Option<f64>, cores: f64) -> Turn {
+fn turn(system: System, case: &Case, outcome: &Outcome, used: &Counters, own: &OwnCounters, cores: f64) -> Turn {
     let mut turn = Turn { system: system.name().into(), case: case.name.clone(), ..Turn::default() };
     let done = outcome.completed as f64;
-    let nodes = f64::from(crate::cluster::NODES);
+    let nodes = f64::from(NODES);
     let mut put = |name: &str, value: f64| turn.values.insert(name.into(), value);
     put("per second", done / outcome.seconds);
     put("completed", done);
@@ -142,8 +170,9 @@ fn turn(system: System, case: &Case, outcome: &Outcome, used: &Counters, syncs: 
         if let Some(flushes) = used.flushes {
             put("flushes a node", flushes / done / nodes);
         }
-        if let Some(syncs) = syncs {
-            put("own syncs a node", syncs / done / nodes);
+        for (name, counted) in own {
+            let of_all = if *name == "own syncs" { nodes } else { 1.0 };
+            put(name, counted / done / of_all);
         }
     }
     put("busy share", (used.cpu_us + outcome.own_cpu_us) / (outcome.seconds * 1_000_000.0 * cores));

@@ -11,6 +11,7 @@ pub mod server;
 pub mod vault;
 pub mod vault_api;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,9 @@ pub struct Wanted {
     pub audit: bool,
 }
 
+/// Counters of the systems' own, by name.
+pub type OwnCounters = BTreeMap<&'static str, f64>;
+
 /// A running cluster.
 pub trait Cluster {
     fn system(&self) -> System;
@@ -77,9 +81,17 @@ pub trait Cluster {
             server.reap();
         }
     }
-    /// Syncs of its log that the system counts itself, over all nodes; `None` if it does not.
-    fn own_syncs(&self) -> Option<f64> {
+    /// What the system counts itself, by the name of the value, over all nodes.
+    fn own_counters(&self) -> OwnCounters {
+        OwnCounters::new()
+    }
+    /// The root token, where there is such a thing.
+    fn root_token(&self) -> Option<String> {
         None
+    }
+    /// Size of all audit files, in bytes.
+    fn audited_bytes(&self) -> f64 {
+        0.0
     }
     /// Process ids of running nodes.
     fn pids(&self) -> Vec<u32> {

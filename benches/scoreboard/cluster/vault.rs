@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::server::{Server, free_ports};
 use super::vault_api::VaultApi;
-use super::{Cluster, LONG, NODES, System, Wanted, wait_for};
+use super::{Cluster, LONG, NODES, OwnCounters, System, Wanted, wait_for};
 use crate::load::plan::Target;
 
 /// Where the KV store is mounted.
@@ -25,6 +25,7 @@ pub struct Program {
 /// The cluster.
 pub struct VaultCluster {
     system: System,
+    folder: PathBuf,
     servers: Vec<Server>,
     /// One to each node, in the order of the servers.
     pub apis: Vec<VaultApi>,
@@ -53,8 +54,15 @@ impl VaultCluster {
             servers.push(Server::new(&name, &program.binary, arguments, wanted.folder.join(format!("{name}.log"))));
             apis.push(VaultApi::new(&format!("127.0.0.1:{}", pair[0])));
         }
-        let mut cluster =
-            Self { system: program.system, servers, apis, unseal_key: String::new(), root_token: String::new(), token: String::new() };
+        let mut cluster = Self {
+            system: program.system,
+            folder: wanted.folder.clone(),
+            servers,
+            apis,
+            unseal_key: String::new(),
+            root_token: String::new(),
+            token: String::new(),
+        };
         cluster.start_processes()?;
         cluster.initialise()?;
         cluster.unseal()?;
@@ -131,9 +139,10 @@ impl VaultCluster {
         })
     }
 
-    /// The sum of a metric over all nodes.
+    /// The sum of a metric over all nodes that export it; `None` if none does.
     pub fn metric(&self, name: &str) -> Option<f64> {
-        self.apis.iter().map(|api| api.metric(name, &self.root_token)).sum()
+        let values: Vec<f64> = self.apis.iter().filter_map(|api| api.metric(name, &self.root_token)).collect();
+        (!values.is_empty()).then(|| values.iter().sum())
     }
 }
 
@@ -154,8 +163,20 @@ impl Cluster for VaultCluster {
         self.start_processes()?;
         self.unseal()
     }
-    fn own_syncs(&self) -> Option<f64> {
-        if self.system == System::Coffer { self.metric("vault_raft_log_syncs") } else { None }
+    fn root_token(&self) -> Option<String> {
+        Some(self.root_token.clone())
+    }
+    fn audited_bytes(&self) -> f64 {
+        let files = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let audits = files.filter(|file| file.file_name().to_string_lossy().ends_with("audit.log"));
+        audits.filter_map(|file| Some(file.metadata().ok()?.len() as f64)).sum()
+    }
+    fn own_counters(&self) -> OwnCounters {
+        if self.system != System::Coffer {
+            return OwnCounters::new();
+        }
+        let named = [("own syncs", "vault_raft_log_syncs"), ("own raft entries", "vault_raft_apply")];
+        named.into_iter().filter_map(|(name, metric)| Some((name, self.metric(metric)?))).collect()
     }
 }
 

@@ -66,9 +66,9 @@ impl Client {
     }
 
     /// The plan's own request; the token in the answer.
-    pub async fn post(&mut self) -> Result<Option<String>, Failure> {
+    pub async fn call(&mut self) -> Result<Option<String>, Failure> {
         match self {
-            Self::Vault(client) => client.post().await,
+            Self::Vault(client) => client.call().await,
             Self::Etcd(_) => Err(Failure::Answer("etcd has no such request".into())),
         }
     }

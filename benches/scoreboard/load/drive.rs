@@ -144,7 +144,7 @@ impl One {
             let result = match &self.shared.plan.work {
                 Work::Write => self.write(key).await,
                 Work::Read => self.client.touch(key, self.shared.plan.value_bytes).await,
-                _ => self.post().await,
+                _ => self.call().await,
             };
             let now = Instant::now();
             // An open loop counts what should have been sent in the window, however late it came; a closed one what was answered in it.
@@ -175,9 +175,9 @@ impl One {
         Ok(())
     }
 
-    async fn post(&mut self) -> Result<(), Failure> {
-        let token = self.client.post().await?;
-        if matches!(self.shared.plan.work, Work::Post { keep_token: true, .. }) {
+    async fn call(&mut self) -> Result<(), Failure> {
+        let token = self.client.call().await?;
+        if matches!(self.shared.plan.work, Work::Call { keep_token: true, .. }) {
             self.shared.ledger.borrow_mut().tokens.extend(token);
         }
         Ok(())

@@ -25,8 +25,8 @@ pub enum Work {
     Fill,
     /// Reads every key and token in the ledger once, and compares.
     ReadBack,
-    /// Any request without a key: `POST` of `body` to `path`. With `token_in`, the answer's token is kept in the ledger.
-    Post { path: String, body: String, keep_token: bool },
+    /// Any request of the Vault API without a key. With `keep_token`, the token in the answer is kept in the ledger.
+    Call { method: String, path: String, body: String, keep_token: bool },
 }
 
 /// How requests follow each other.

@@ -12,7 +12,7 @@ pub struct VaultClient {
     http: HttpClient,
     write: Template,
     read: Template,
-    post: Vec<u8>,
+    call: Vec<u8>,
 }
 
 /// A request with places for the key's number and the attempt's.
@@ -41,15 +41,15 @@ impl VaultClient {
         let path = format!("{MOUNT}/data/bench-{KEY_PLACE}");
         let filler = "x".repeat(plan.value_bytes.saturating_sub(ATTEMPT_DIGITS));
         let body = format!("{{\"data\":{{\"value\":\"{ATTEMPT_PLACE}{filler}\"}}}}");
-        let post = match &plan.work {
-            Work::Post { path, body, .. } => request("POST", path, body),
+        let call = match &plan.work {
+            Work::Call { method, path, body, .. } => request(method, path, body),
             _ => String::new(),
         };
         Ok(Self {
             http: HttpClient::connect(address).await?,
             write: Template::new(&request("PUT", &path, &body)),
             read: Template::new(&request("GET", &path, "")),
-            post: post.into_bytes(),
+            call: call.into_bytes(),
         })
     }
 
@@ -87,8 +87,8 @@ impl VaultClient {
     }
 
     /// Sends the plan's own request; returns the token that the answer holds, if any.
-    pub async fn post(&mut self) -> Result<Option<String>, Failure> {
-        let answer = self.http.exchange(&self.post).await?;
+    pub async fn call(&mut self) -> Result<Option<String>, Failure> {
+        let answer = self.http.exchange(&self.call).await?;
         good(answer.status)?;
         let text = std::str::from_utf8(answer.body).unwrap_or_default();
         let token = text.split_once("\"client_token\":\"").and_then(|(_, rest)| rest.split_once('"'));

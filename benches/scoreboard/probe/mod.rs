@@ -38,11 +38,18 @@ pub struct Probe {
     pub open_cpu_us: f64,
     /// Reading a row through Coffer's storage.
     pub get_cpu_us: f64,
+    /// One bcrypt of cost 10, the work of checking a password.
+    pub bcrypt_cpu_us: f64,
     /// Writing a row through Coffer's storage, one batch each, without a sync.
     pub put_cpu_us: f64,
 }
 
 impl Probe {
+    /// What a read must cost at least: HTTP, the token's and the secret's rows, and decrypting both.
+    pub fn read_cpu_us(&self) -> f64 {
+        self.echo_cpu_us + 2.0 * self.get_cpu_us + 2.0 * self.open_cpu_us
+    }
+
     /// What a replicated write must cost at least on all three nodes: HTTP, two encryptions, and each node's row.
     pub fn write_cpu_us(&self) -> f64 {
         self.echo_cpu_us + 2.0 * self.seal_cpu_us + 3.0 * self.put_cpu_us
@@ -74,6 +81,7 @@ pub fn run(folder: &Path) -> anyhow::Result<()> {
     probe.round_trip_us = loopback::probe(2000)?;
     probe.echo_cpu_us = echo::probe(Duration::from_millis(300))?;
     (probe.seal_cpu_us, probe.open_cpu_us) = seal::probe(20_000)?;
+    probe.bcrypt_cpu_us = seal::password(3)?;
     (probe.get_cpu_us, probe.put_cpu_us) = store::probe(folder.path(), 10_000)?;
     println!("{}", serde_json::to_string(&probe)?);
     Ok(())
