@@ -10,11 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::crypto::aead::{AeadKey, KEY_BYTES, Unopened};
 use crate::crypto::{Entropy, entropy};
+use crate::machine::KeyTerm;
 use crate::types::{Secret, Timestamp};
-
-/// The number of a key of the keyring; the first is 1.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-pub struct KeyTerm(pub u32);
 
 /// The stored keyring is not one, or the root key is another.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -10,7 +10,7 @@ mod txn;
 mod value;
 mod view;
 
-pub use keyring::{KeyTerm, Keyring, KeyringError, TermInfo};
+pub use keyring::{Keyring, KeyringError, TermInfo};
 pub use txn::{BarrierError, Txn, Write};
 pub use value::{decrypt_value, encrypt_value};
 pub use view::{Page, View};

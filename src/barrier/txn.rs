@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::{KeyTerm, Keyring, View, decrypt_value, encrypt_value};
+use super::{Keyring, View, decrypt_value, encrypt_value};
 use crate::crypto::Entropy;
-use crate::machine::{Batch, Ciphertext, Guard, Op};
+use crate::machine::{Batch, Ciphertext, Guard, KeyTerm, KeyUse, Op};
 use crate::storage::{Reader, StorageError};
 use crate::types::{Key, MountId, Prefix, Revision, Scope, Secret, Timestamp};
 
@@ -191,10 +191,12 @@ impl Txn {
     pub fn into_batch(self, at: Timestamp) -> Batch {
         let Self { reader: _, keyring, entropy, read, written } = self;
         let guards = read.into_iter().map(|(key, since)| Guard::Unchanged { key, since }).collect();
+        let mut encrypted = KeyUse { term: keyring.newest().0, values: 0 };
         let ops = written
             .into_iter()
             .map(|(key, write)| match write {
                 Write::Put(value) => {
+                    encrypted.values += 1;
                     let value = encrypt_value(&keyring, entropy.as_ref(), &key, value.expose());
                     Op::Put { key, value }
                 }
@@ -202,6 +204,6 @@ impl Txn {
                 Write::Delete => Op::Delete { key },
             })
             .collect();
-        Batch { guards, ops, at }
+        Batch { guards, ops, at, encrypted }
     }
 }

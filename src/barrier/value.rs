@@ -3,9 +3,9 @@
 //! Associated data is `version ‖ key term ‖ scope ‖ path`, so that a value moved to another path, or between scopes, does not open.
 //! The key term is in the clear, so no key is ever tried that was not named.
 
-use super::{BarrierError, KeyTerm, Keyring};
+use super::{BarrierError, Keyring};
 use crate::crypto::Entropy;
-use crate::machine::Ciphertext;
+use crate::machine::{Ciphertext, KeyTerm};
 use crate::types::{Key, Secret};
 
 const VERSION: u8 = 1;

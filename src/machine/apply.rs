@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Batch, Ciphertext, Command, Guard, Op, PageId, PageSum, Positions, Record, Role, codec, item_hash, page_of};
+use super::{Batch, Ciphertext, Command, Guard, KeyUse, KeyUses, Op, PageId, PageSum, Positions, Record, Role, codec, item_hash, page_of};
 use crate::types::{Generation, Index, Key, Position, Revision, Scope, Timestamp, WalIndex};
 
 /// A row as it is stored.
@@ -27,6 +27,8 @@ pub trait View {
     fn role(&self) -> Role;
     /// How far its histories reach.
     fn positions(&self) -> Positions;
+    /// What its keys encrypted.
+    fn key_uses(&self) -> KeyUses;
     /// The row at `key`.
     ///
     /// # Errors
@@ -101,6 +103,8 @@ pub struct Applied {
     pub records: Vec<(WalIndex, bytes::Bytes)>,
     /// How far the histories reach afterwards.
     pub positions: Positions,
+    /// What the keys have encrypted afterwards.
+    pub key_uses: KeyUses,
     /// The role afterwards, if it changed.
     pub role: Option<Role>,
     /// How it ended. Unless `Committed`, nothing above is set.
@@ -117,7 +121,7 @@ pub fn apply<V: View>(view: &V, at: Index, command: &Command) -> Result<Applied,
         Command::Write(batch) => change.write(batch)?,
         Command::Ship { generation, after, records } => change.ship(*generation, *after, records)?,
         Command::SetRole { role, batch } => change.set_role(role, batch)?,
-        Command::Adopt { role, ops } => change.adopt(role, ops)?,
+        Command::Adopt { role, ops, encrypted } => change.adopt(role, ops, *encrypted)?,
         Command::Repair { ops, done, generation } => change.repair(ops, *done, *generation)?,
     };
     Ok(match verdict {
@@ -139,6 +143,7 @@ fn unchanged<V: View>(view: &V, at: Index) -> Applied {
         forget_records: false,
         records: Vec::new(),
         positions,
+        key_uses: view.key_uses(),
         role: None,
         outcome: Outcome::Committed(positions),
     }
@@ -167,8 +172,7 @@ impl<V: View> Change<'_, V> {
             };
             return Ok(Err(Outcome::Refused(refusal)));
         }
-        self.put_all(&batch.ops)?;
-        self.record(&batch.ops, batch.at);
+        self.write_all(batch)?;
         Ok(Ok(()))
     }
 
@@ -209,13 +213,12 @@ impl<V: View> Change<'_, V> {
         if let Some(op) = batch.ops.iter().find(|op| !self.view.role().may_write(op.key().scope)) {
             return Ok(Err(Outcome::Refused(Refusal::NotOurs(op.key().clone()))));
         }
-        self.put_all(&batch.ops)?;
-        self.record(&batch.ops, batch.at);
+        self.write_all(batch)?;
         self.applied.role = Some(role.clone());
         Ok(Ok(()))
     }
 
-    fn adopt(&mut self, role: &Role, ops: &[Op]) -> Result<Verdict, V::Error> {
+    fn adopt(&mut self, role: &Role, ops: &[Op], encrypted: KeyUse) -> Result<Verdict, V::Error> {
         if !matches!(role, Role::Secondary { filling: true, .. }) {
             return Ok(Err(Outcome::Refused(Refusal::NotSecondary)));
         }
@@ -223,6 +226,8 @@ impl<V: View> Change<'_, V> {
         self.applied.forget_records = true;
         self.applied.positions = Positions { dr: self.applied.positions.dr, ..Positions::default() };
         self.applied.role = Some(role.clone());
+        // The keys are others from here on, whatever their numbers.
+        self.applied.key_uses = KeyUses::default().and(encrypted);
         self.put_all(ops)?;
         Ok(Ok(()))
     }
@@ -260,6 +265,14 @@ impl<V: View> Change<'_, V> {
             }
         }
         Ok(Ok(()))
+    }
+
+    /// The rows of a batch, its record, and what it took to encrypt it.
+    fn write_all(&mut self, batch: &Batch) -> Result<(), V::Error> {
+        self.put_all(&batch.ops)?;
+        self.record(&batch.ops, batch.at);
+        self.applied.key_uses = self.applied.key_uses.and(batch.encrypted);
+        Ok(())
     }
 
     fn put_all(&mut self, ops: &[Op]) -> Result<(), V::Error> {

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use prost::Message;
 
-use super::{Batch, Command, Guard, Op, Record, Role};
+use super::{Batch, Command, Guard, KeyTerm, KeyUse, Op, Record, Role};
 use crate::types::{Generation, HistoryHash, Key, Position, Revision, Scope, SetId, Timestamp, WalIndex};
 
 #[allow(missing_docs, clippy::all, reason = "generated from proto/machine.proto")]
@@ -34,7 +34,9 @@ pub fn encode_command(command: &Command) -> Bytes {
             Kind::Ship(pb::Ship { generation: generation.0, after: Some(position_out(*after)), records: records.clone() })
         }
         Command::SetRole { role, batch } => Kind::SetRole(pb::SetRole { role: Some(role_out(role)), batch: Some(batch_out(batch)) }),
-        Command::Adopt { role, ops } => Kind::Adopt(pb::Adopt { role: Some(role_out(role)), ops: ops_out(ops) }),
+        Command::Adopt { role, ops, encrypted } => {
+            Kind::Adopt(pb::Adopt { role: Some(role_out(role)), ops: ops_out(ops), encrypted: use_out(*encrypted) })
+        }
         Command::Repair { ops, done, generation } => {
             Kind::Repair(pb::Repair { ops: ops_out(ops), done: done.map(position_out), generation: generation.0 })
         }
@@ -60,7 +62,11 @@ pub fn decode_command(bytes: &Bytes) -> Result<Command, CodecError> {
             role: role_in(set.role.ok_or(CodecError::Unknown("role"))?)?,
             batch: batch_in(set.batch.unwrap_or_default())?,
         },
-        Kind::Adopt(adopt) => Command::Adopt { role: role_in(adopt.role.ok_or(CodecError::Unknown("role"))?)?, ops: ops_in(adopt.ops)? },
+        Kind::Adopt(adopt) => Command::Adopt {
+            role: role_in(adopt.role.ok_or(CodecError::Unknown("role"))?)?,
+            ops: ops_in(adopt.ops)?,
+            encrypted: use_in(adopt.encrypted),
+        },
         Kind::Repair(repair) => Command::Repair {
             ops: ops_in(repair.ops)?,
             done: repair.done.as_ref().map(position_in).transpose()?,
@@ -106,7 +112,7 @@ fn batch_out(batch: &Batch) -> pb::Batch {
             since: since.map(|revision| revision.0),
         })
         .collect();
-    pb::Batch { guards, ops: ops_out(&batch.ops), at_ms: batch.at.0 }
+    pb::Batch { guards, ops: ops_out(&batch.ops), at_ms: batch.at.0, encrypted: use_out(batch.encrypted) }
 }
 
 fn batch_in(batch: pb::Batch) -> Result<Batch, CodecError> {
@@ -115,7 +121,15 @@ fn batch_in(batch: pb::Batch) -> Result<Batch, CodecError> {
         .into_iter()
         .map(|guard| Ok(Guard::Unchanged { key: key_in(guard.scope, guard.path)?, since: guard.since.map(Revision) }))
         .collect::<Result<_, CodecError>>()?;
-    Ok(Batch { guards, ops: ops_in(batch.ops)?, at: Timestamp(batch.at_ms) })
+    Ok(Batch { guards, ops: ops_in(batch.ops)?, at: Timestamp(batch.at_ms), encrypted: use_in(batch.encrypted) })
+}
+
+fn use_out(used: KeyUse) -> Option<pb::KeyUse> {
+    (used != KeyUse::default()).then_some(pb::KeyUse { term: used.term.0, values: used.values })
+}
+
+fn use_in(used: Option<pb::KeyUse>) -> KeyUse {
+    used.map_or_else(KeyUse::default, |used| KeyUse { term: KeyTerm(used.term), values: used.values })
 }
 
 fn ops_out(ops: &[Op]) -> Vec<pb::Op> {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::Role;
+use super::{KeyUse, Role};
 use crate::types::{Generation, Key, Position, Revision, Timestamp};
 
 /// A value as the barrier encrypted it. Nothing at this level or below can open it.
@@ -35,6 +35,8 @@ pub enum Command {
         role: Role,
         /// The primary's seal and keyring, and this cluster's own rows under that keyring.
         ops: Vec<Op>,
+        /// How many of them this cluster encrypted.
+        encrypted: KeyUse,
     },
     /// A part of a resynchronization with the primary: what differed.
     Repair {
@@ -56,6 +58,8 @@ pub struct Batch {
     pub ops: Vec<Op>,
     /// When the active node proposed it: the commit time that lag is measured from.
     pub at: Timestamp,
+    /// How many of the values were encrypted for it, and under which key.
+    pub encrypted: KeyUse,
 }
 
 /// One write.

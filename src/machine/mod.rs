@@ -8,6 +8,7 @@
 mod apply;
 mod codec;
 mod command;
+mod key_uses;
 mod merkle;
 mod role;
 mod stage;
@@ -18,6 +19,7 @@ mod wal;
 pub use apply::{Applied, Outcome, Refusal, RowWrite, Stored, View, apply};
 pub use codec::{CodecError, decode_command, decode_record, decode_role, encode_command, encode_record, encode_role};
 pub use command::{Batch, Ciphertext, Command, Guard, Op};
+pub use key_uses::{KeyTerm, KeyUse, KeyUses};
 pub use merkle::{PAGES, PageId, PageSum, item_hash, page_of, root_of};
 pub use role::Role;
 pub use stage::Stage;

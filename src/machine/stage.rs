@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Applied, Command, PageId, PageSum, Positions, Role, Stored, View, apply};
+use super::{Applied, Command, KeyUses, PageId, PageSum, Positions, Role, Stored, View, apply};
 use crate::types::{Index, Key, Revision, Scope};
 
 /// A view with the entries that were applied to it since; hand [`Stage::into_applied`] to storage in one write.
@@ -13,6 +13,7 @@ pub struct Stage<'v, V> {
     pages: HashMap<(Scope, PageId), PageSum>,
     role: Option<Role>,
     positions: Positions,
+    key_uses: KeyUses,
     applied: Vec<Applied>,
 }
 
@@ -26,6 +27,7 @@ impl<'v, V: View> Stage<'v, V> {
             pages: HashMap::new(),
             role: None,
             positions: base.positions(),
+            key_uses: base.key_uses(),
             applied: Vec::new(),
         }
     }
@@ -47,6 +49,7 @@ impl<'v, V: View> Stage<'v, V> {
         }
         self.pages.extend(applied.pages.iter().map(|(id, sum)| (*id, *sum)));
         self.positions = applied.positions;
+        self.key_uses = applied.key_uses;
         if let Some(role) = &applied.role {
             self.role = Some(role.clone());
         }
@@ -68,6 +71,9 @@ impl<V: View> View for Stage<'_, V> {
     }
     fn positions(&self) -> Positions {
         self.positions
+    }
+    fn key_uses(&self) -> KeyUses {
+        self.key_uses
     }
     fn stored(&self, key: &Key) -> Result<Option<Stored>, V::Error> {
         match self.rows.get(key) {

@@ -13,6 +13,7 @@ use crate::types::{Generation, HistoryHash, Index, Key, Position, Revision, Scop
 struct State {
     role: Role,
     positions: Positions,
+    key_uses: KeyUses,
     rows: BTreeMap<Key, Stored>,
     pages: BTreeMap<(Scope, PageId), PageSum>,
     at: u64,
@@ -26,6 +27,9 @@ impl View for State {
     }
     fn positions(&self) -> Positions {
         self.positions
+    }
+    fn key_uses(&self) -> KeyUses {
+        self.key_uses
     }
     fn stored(&self, key: &Key) -> Result<Option<Stored>, Infallible> {
         Ok(self.rows.get(key).cloned())
@@ -55,6 +59,7 @@ impl State {
         }
         self.pages.extend(applied.pages.iter());
         self.positions = applied.positions;
+        self.key_uses = applied.key_uses;
         if let Some(role) = &applied.role {
             self.role = role.clone();
         }
@@ -95,7 +100,7 @@ fn key_of(scope: Scope) -> Key {
     Key::new(scope, "m/a")
 }
 fn batch(guards: Vec<Guard>, ops: Vec<Op>) -> Batch {
-    Batch { guards, ops, at: Timestamp(1000) }
+    Batch { guards, ops, at: Timestamp(1000), encrypted: KeyUse::default() }
 }
 fn write(scope: Scope) -> Command {
     Command::Write(batch(Vec::new(), vec![put(key_of(scope))]))
@@ -111,7 +116,11 @@ fn ship(generation: u64, after: Position, records: Vec<Bytes>) -> Command {
     Command::Ship { generation: Generation(generation), after, records }
 }
 fn adopt(role: Role) -> Command {
-    Command::Adopt { role, ops: vec![put(Key::shared("sys/keyring")), put(Key::node("sys/cluster/ca"))] }
+    Command::Adopt {
+        role,
+        ops: vec![put(Key::shared("sys/keyring")), put(Key::node("sys/cluster/ca"))],
+        encrypted: KeyUse { term: KeyTerm(2), values: 1 },
+    }
 }
 fn repair(generation: u64, scope: Scope, done: Option<Position>) -> Command {
     Command::Repair { ops: vec![put(key_of(scope))], done, generation: Generation(generation) }
@@ -352,6 +361,36 @@ fn a_batch_may_write_one_key_twice_and_the_tree_knows_the_last() {
     assert_eq!(state.page(Scope::Shared, page_of("m/a")), PageSum::default());
 }
 
+fn used(scope: Scope, term: u32, values: u64) -> Batch {
+    Batch { ops: vec![put(key_of(scope))], encrypted: KeyUse { term: KeyTerm(term), values }, ..Batch::default() }
+}
+
+/// What a cluster that runs these ends with: how many values the keys 1, 2 and 3 encrypted.
+#[track_caller]
+fn check_uses(role: Role, commands: &[Command], expected: [u64; 3]) {
+    let mut state = State::with(role);
+    for command in commands {
+        state.run(command);
+    }
+    assert_eq!([1, 2, 3].map(|term| state.key_uses.of(KeyTerm(term))), expected);
+}
+
+#[test]
+fn what_was_encrypted_is_counted_with_what_is_committed() {
+    let write = |scope, term, values| Command::Write(used(scope, term, values));
+    let set_role = Command::SetRole { role: primary(), batch: used(Scope::Node, 2, 4) };
+    check_uses(ALONE, &[write(Scope::Shared, 1, 2), write(Scope::Local, 1, 3), set_role], [5, 4, 0]);
+    // Refused, and in conflict: as if nothing had been.
+    check_uses(secondary(), &[write(Scope::Shared, 1, 2), write(Scope::Local, 1, 3)], [3, 0, 0]);
+    let mut late = used(Scope::Shared, 1, 7);
+    late.guards.push(Guard::Unchanged { key: key_of(Scope::Shared), since: Some(Revision(1)) });
+    check_uses(ALONE, &[write(Scope::Shared, 1, 2), Command::Write(late)], [2, 0, 0]);
+    // The primary encrypted and counted what a secondary receives.
+    check_uses(secondary(), &[ship(3, Position::default(), vec![record(1, key_of(Scope::Shared))])], [0, 0, 0]);
+    // With a primary's keys, the count is that of those keys.
+    check_uses(ALONE, &[write(Scope::Shared, 2, 9), adopt(filling())], [0, 1, 0]);
+}
+
 #[test]
 fn staged_entries_see_each_other_as_if_applied_one_by_one() {
     let commands = [
@@ -361,6 +400,8 @@ fn staged_entries_see_each_other_as_if_applied_one_by_one() {
         repair(3, Scope::Shared, Some(Position::default())),
         write(Scope::Local),
         write(Scope::Shared),
+        Command::Write(used(Scope::Local, 1, 3)),
+        Command::Write(used(Scope::Local, 1, 4)),
     ];
     let mut one_by_one = State::with(ALONE);
     let expected: Vec<Applied> = commands.iter().map(|command| one_by_one.run(command)).collect();
@@ -393,10 +434,12 @@ fn commands_keep_their_stored_bytes() {
     let ops = vec![put(Key::shared("m/ä")), Op::Delete { key: Key::local("l/1") }, Op::Put { key: Key::node("n"), value: Bytes::new() }];
     let commands = [
         ("command-write.hex", Command::Write(batch(guards.clone(), ops.clone()))),
+        ("command-write-counted.hex", Command::Write(used(Scope::Shared, 3, 300))),
+        ("command-adopt-counted.hex", adopt(filling())),
         ("command-ship.hex", ship(3, position, vec![record(42, key_of(Scope::Shared))])),
         ("command-set-role-alone.hex", Command::SetRole { role: ALONE, batch: batch(guards.clone(), Vec::new()) }),
         ("command-set-role-fenced.hex", Command::SetRole { role: fenced(), batch: batch(guards, Vec::new()) }),
-        ("command-adopt.hex", Command::Adopt { role: filling(), ops }),
+        ("command-adopt.hex", Command::Adopt { role: filling(), ops, encrypted: KeyUse::default() }),
         ("command-repair.hex", repair(3, Scope::Shared, Some(position))),
         ("command-repair-part.hex", repair(3, Scope::Shared, None)),
     ];

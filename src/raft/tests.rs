@@ -235,6 +235,9 @@ impl Physical for SlowState {
     fn positions(&self) -> Positions {
         Physical::positions(&self.0)
     }
+    fn key_uses(&self) -> crate::machine::KeyUses {
+        Physical::key_uses(&self.0)
+    }
     fn page(&self, scope: Scope, page: PageId) -> PageSum {
         self.0.page(scope, page)
     }

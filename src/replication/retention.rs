@@ -115,7 +115,7 @@ mod tests {
             let op = Op::Put { key: Key::shared("a"), value: vec![0; 100].into() };
             let view = PhysicalView(&store);
             let mut stage = Stage::new(&view);
-            stage.apply(Index(n), &Command::Write(Batch { guards: Vec::new(), ops: vec![op], at: Timestamp(n * 1000) })).unwrap();
+            stage.apply(Index(n), &Command::Write(Batch { ops: vec![op], at: Timestamp(n * 1000), ..Batch::default() })).unwrap();
             store.commit(&stage.into_applied(), &Vec::new()).unwrap();
         }
         store

@@ -266,7 +266,7 @@ impl<'s> Session<'s> {
         tracing::error!(%generation, %by, "another cluster was promoted: this primary takes no more shared writes");
         let key = self.parts().role_key.clone();
         let Ok(since) = reader.get(&key).map(|stored| stored.map(|stored| stored.revision)) else { return };
-        let batch = Batch { guards: vec![Guard::Unchanged { key, since }], ops: Vec::new(), at: self.parts().clock.now() };
+        let batch = Batch { guards: vec![Guard::Unchanged { key, since }], at: self.parts().clock.now(), ..Batch::default() };
         let role = Role::Primary { set, generation, fenced_by: Some(by) };
         if let Err(error) = self.parts().raft.propose(&Command::SetRole { role, batch }).await {
             tracing::warn!(%error, "this primary could not be fenced yet");

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::link::*;
 use super::*;
 use crate::core::testing::OneNode;
-use crate::machine::{Batch, Command, Op, Outcome};
+use crate::machine::{Batch, Command, KeyUse, Op, Outcome};
 use crate::raft::{Consensus, Member, Observer};
 use crate::storage::MemStore;
 use crate::types::{Generation, Position, Prefix, Scope, SetId, SystemClock, WalIndex};
@@ -122,7 +122,7 @@ impl Cluster {
 
     fn write(&self, path: &str, value: &str) {
         let op = Op::Put { key: Key::shared(path), value: value.as_bytes().to_vec().into() };
-        let batch = Batch { guards: Vec::new(), ops: vec![op], at: Timestamp(1) };
+        let batch = Batch { ops: vec![op], at: Timestamp(1), ..Batch::default() };
         let outcome = self.propose(&Command::Write(batch));
         assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
     }
@@ -181,7 +181,7 @@ fn pair() -> (Cluster, Cluster) {
         primary.write(&format!("m/{n}"), "first");
     }
     primary.set_role(primary_role(1));
-    let adopted = secondary.propose(&Command::Adopt { role: secondary_role(1, true), ops: Vec::new() });
+    let adopted = secondary.propose(&Command::Adopt { role: secondary_role(1, true), ops: Vec::new(), encrypted: KeyUse::default() });
     assert!(matches!(adopted, Outcome::Committed(_)));
     primary.handle.start();
     secondary.handle.start();

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::{MemStore, Physical, PhysicalView, Reader, RocksOptions, RocksStore};
-use crate::machine::{Batch, Command, Op, Outcome, PageSum, Role, Stage, item_hash, page_of};
+use crate::machine::{Batch, Command, KeyTerm, KeyUse, Op, Outcome, PageSum, Role, Stage, item_hash, page_of};
 use crate::types::{Generation, Index, Key, Position, Prefix, Revision, Scope, SetId, Timestamp, WalIndex};
 
 /// A store with a log in front of it.
@@ -50,7 +50,7 @@ fn delete(key: Key) -> Op {
     Op::Delete { key }
 }
 fn write(ops: Vec<Op>) -> Command {
-    Command::Write(Batch { guards: Vec::new(), ops, at: Timestamp(7) })
+    Command::Write(Batch { ops, at: Timestamp(7), ..Batch::default() })
 }
 fn secondary(filling: bool) -> Role {
     Role::Secondary { set: SetId::new("set"), generation: Generation(1), filling }
@@ -118,7 +118,7 @@ fn a_reader_holds_its_moment(store: &dyn Physical) {
     let (pages, positions) = (before.pages(Scope::Shared), before.positions());
     driven.put(Key::shared("a"), "2");
     driven.put(Key::shared("b"), "2");
-    driven.run(Command::Adopt { role: secondary(true), ops: Vec::new() });
+    driven.run(Command::Adopt { role: secondary(true), ops: Vec::new(), encrypted: KeyUse::default() });
     assert_eq!(value_at(&*before, &Key::shared("a")), Some((1, b"1".to_vec())));
     assert_eq!(value_at(&*before, &Key::shared("b")), None);
     assert_eq!(before.pages(Scope::Shared), pages);
@@ -134,7 +134,10 @@ fn wiping_leaves_the_nodes_own_rows(store: &dyn Physical) {
     driven.put(Key::local("a"), "1");
     driven.put(Key::node("a"), "1");
     let seal = Key::shared("sys/seal-config");
-    driven.run_all(&[write(vec![put(Key::shared("b"), "1")]), Command::Adopt { role: secondary(true), ops: vec![put(seal.clone(), "s")] }]);
+    driven.run_all(&[
+        write(vec![put(Key::shared("b"), "1")]),
+        Command::Adopt { role: secondary(true), ops: vec![put(seal.clone(), "s")], encrypted: KeyUse::default() },
+    ]);
     let reader = store.reader();
     assert_eq!(listed(&*reader, "", None, 9), ["sys/seal-config"]);
     assert_eq!(value_at(&*reader, &Key::local("a")), None);
@@ -145,6 +148,19 @@ fn wiping_leaves_the_nodes_own_rows(store: &dyn Physical) {
     assert_eq!(store.positions().performance, Position::default());
     assert_eq!(store.records(WalIndex(0), 100).unwrap(), Some(Vec::new()));
     assert_eq!(store.records_kept().last, WalIndex(0));
+}
+
+fn uses_of_keys_are_counted(store: &dyn Physical) {
+    let mut driven = Driven::new(store);
+    let used = |term, values| {
+        let encrypted = KeyUse { term: KeyTerm(term), values };
+        Command::Write(Batch { ops: vec![put(Key::local("a"), "1")], encrypted, ..Batch::default() })
+    };
+    driven.run_all(&[used(1, 2), used(1, 3)]);
+    driven.run(used(2, 1));
+    assert_eq!([1, 2].map(|term| store.key_uses().of(KeyTerm(term))), [5, 1]);
+    driven.run(Command::Adopt { role: secondary(true), ops: Vec::new(), encrypted: KeyUse { term: KeyTerm(2), values: 7 } });
+    assert_eq!([1, 2].map(|term| store.key_uses().of(KeyTerm(term))), [0, 7]);
 }
 
 fn records_follow_each_other_until_they_are_trimmed(store: &dyn Physical) {
@@ -191,7 +207,7 @@ fn records_follow_each_other_until_they_are_trimmed(store: &dyn Physical) {
 
 fn a_refused_entry_changes_nothing(store: &dyn Physical) {
     let mut driven = Driven::new(store);
-    driven.run(Command::Adopt { role: secondary(true), ops: Vec::new() });
+    driven.run(Command::Adopt { role: secondary(true), ops: Vec::new(), encrypted: KeyUse::default() });
     let outcomes = driven.run_all(&[
         write(vec![put(Key::local("a"), "1")]),
         Command::Repair { ops: vec![put(Key::shared("r"), "1")], done: Some(Position::default()), generation: Generation(1) },
@@ -238,7 +254,7 @@ fn pages_cover_the_rows(store: &dyn Physical, entries: &[(u8, u8, u8)]) {
     for (what, name, scope) in entries {
         let key = Key::new(Scope::ALL[usize::from(*scope)], format!("m/{name}"));
         let command = match what {
-            0 => Command::Adopt { role: secondary(true), ops: vec![put(key, "adopted")] },
+            0 => Command::Adopt { role: secondary(true), ops: vec![put(key, "adopted")], encrypted: KeyUse::default() },
             1 => Command::SetRole { role: Role::Alone, batch: Batch::default() },
             2..12 => write(vec![delete(key)]),
             12..20 => write(vec![put(key.clone(), "x"), delete(key.clone()), put(key, "z")]),
@@ -255,7 +271,7 @@ macro_rules! contract {
             use super::*;
 
             contract!(@each $make, rows_are_kept_with_their_revision, listings_are_in_order_and_paged, a_reader_holds_its_moment,
-                wiping_leaves_the_nodes_own_rows, records_follow_each_other_until_they_are_trimmed, a_refused_entry_changes_nothing);
+                wiping_leaves_the_nodes_own_rows, records_follow_each_other_until_they_are_trimmed, uses_of_keys_are_counted, a_refused_entry_changes_nothing);
 
             proptest! {
                 #![proptest_config(ProptestConfig::with_cases(8))]

@@ -7,7 +7,7 @@ use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use bytes::Bytes;
 
 use super::{Meta, Physical, Reader, RecordsKept, StorageError};
-use crate::machine::{Applied, Outcome, PAGES, PageId, PageSum, Positions, Role, Stored, page_of};
+use crate::machine::{Applied, KeyUses, Outcome, PAGES, PageId, PageSum, Positions, Role, Stored, page_of};
 use crate::types::{Key, Position, Prefix, Revision, Scope, WalIndex};
 
 #[derive(Clone)]
@@ -18,6 +18,7 @@ struct Moment {
     /// What the first kept record follows.
     records_after: Position,
     positions: Positions,
+    key_uses: KeyUses,
     role: Role,
     meta: BTreeMap<&'static str, Vec<u8>>,
 }
@@ -34,6 +35,7 @@ impl Moment {
             records: BTreeMap::new(),
             records_after: Position::default(),
             positions: Positions::default(),
+            key_uses: KeyUses::default(),
             role: Role::Alone,
             meta: BTreeMap::new(),
         }
@@ -72,6 +74,7 @@ impl Moment {
             self.records.insert(*wal, (bytes.clone(), position));
         }
         self.positions = applied.positions;
+        self.key_uses = applied.key_uses;
         if let Some(role) = &applied.role {
             self.role = role.clone();
         }
@@ -155,6 +158,9 @@ impl Physical for MemStore {
     }
     fn positions(&self) -> Positions {
         self.now().positions
+    }
+    fn key_uses(&self) -> KeyUses {
+        self.now().key_uses
     }
     fn page(&self, scope: Scope, page: PageId) -> PageSum {
         self.now().pages.get(&scope).map_or_else(PageSum::default, |pages| pages[usize::from(page.0)])

@@ -22,7 +22,7 @@ pub use error::StorageError;
 pub use mem::MemStore;
 pub use rocks::{RocksOptions, RocksStore};
 
-use crate::machine::{Applied, PageId, PageSum, Positions, Role, Stored, View};
+use crate::machine::{Applied, KeyUses, PageId, PageSum, Positions, Role, Stored, View};
 use crate::types::{Key, Position, Prefix, Scope, WalIndex};
 
 /// One consistent moment of the state, for as long as it is held.
@@ -74,6 +74,8 @@ pub trait Physical: Send + Sync + 'static {
     fn role(&self) -> Role;
     /// How far the histories reach now.
     fn positions(&self) -> Positions;
+    /// What the keys have encrypted until now.
+    fn key_uses(&self) -> KeyUses;
     /// The sum of a page of the tree over `scope` now.
     fn page(&self, scope: Scope, page: PageId) -> PageSum;
     /// The bytes last committed under `name`.
@@ -81,7 +83,7 @@ pub trait Physical: Send + Sync + 'static {
     /// # Errors
     /// If the store cannot be read.
     fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError>;
-    /// Rows, pages, records, positions, role and meta of all of `applied`, in order: one atomic write, not yet durable.
+    /// Rows, pages, records, positions, uses of keys, role and meta of all of `applied`, in order: one atomic write, not yet durable.
     ///
     /// # Errors
     /// If the store cannot be written. The caller ends the process: the state would fall behind the log.
@@ -143,6 +145,9 @@ impl View for PhysicalView<'_> {
     }
     fn positions(&self) -> Positions {
         self.0.positions()
+    }
+    fn key_uses(&self) -> KeyUses {
+        self.0.key_uses()
     }
     fn stored(&self, key: &Key) -> Result<Option<Stored>, StorageError> {
         self.0.get(key)

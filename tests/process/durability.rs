@@ -105,6 +105,10 @@ fn a_write_costs_one_entry_and_at_most_two_fsyncs() {
         node.get("sys/leader", "").and_then(|(_, answer)| answer["raft_applied_index"].as_u64()).expect("an applied index")
     };
     let fsyncs = |node: &super::node::Node| node.metric("vault_raft_log_syncs").expect("the counter of fsyncs");
+    let encryptions = |node: &super::node::Node| -> u64 {
+        node.get("sys/key-status", root).and_then(|(_, answer)| answer["data"]["encryptions"].as_u64()).expect("a number of encryptions")
+    };
+    let encryptions_before = encryptions(node);
     let (entries_before, fsyncs_before) = (applied(node), fsyncs(node));
     for n in 0..50 {
         node.must(&format!("secret/data/k{n}"), root, &json!({"data": {"n": n}}));
@@ -112,6 +116,7 @@ fn a_write_costs_one_entry_and_at_most_two_fsyncs() {
     let (entries, synced) = (applied(node) - entries_before, fsyncs(node) - fsyncs_before);
     assert!((50..=52).contains(&entries), "{entries} entries for 50 writes");
     assert!(synced <= 104.0, "{synced} fsyncs for 50 writes one after the other");
+    assert_eq!(encryptions(node) - encryptions_before, 100, "a record and a version for each write");
     // A read costs neither.
     let (entries_before, fsyncs_before) = (applied(node), fsyncs(node));
     for n in 0..50 {

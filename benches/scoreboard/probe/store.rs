@@ -16,7 +16,7 @@ pub fn probe(folder: &Path, rows: u32) -> anyhow::Result<(f64, f64)> {
     let before = thread_cpu_us();
     for row in 0..rows {
         let op = Op::Put { key: key(row), value: Bytes::from(vec![7; 256]) };
-        let command = Command::Write(Batch { guards: Vec::new(), ops: vec![op], at: Timestamp(7) });
+        let command = Command::Write(Batch { ops: vec![op], at: Timestamp(7), ..Batch::default() });
         let view = PhysicalView(&store);
         let mut stage = Stage::new(&view);
         stage.apply(Index(u64::from(row) + 1), &command)?;

@@ -14,7 +14,7 @@ use crate::core::{BootstrapPackage, Keys, RootKey, keys};
 use crate::crypto::aead::KEY_BYTES;
 use crate::crypto::entropy::random_secret;
 use crate::engine::EngineError;
-use crate::machine::{Command, Op, Outcome, Role};
+use crate::machine::{Command, KeyUse, Op, Outcome, Role};
 use crate::storage::{MemStore, Physical as _};
 use crate::types::{Key, Prefix, Scope, Secret};
 
@@ -38,19 +38,22 @@ impl Replication {
             let row = rows.get(name).ok_or_else(|| broken(name))?;
             ops.push(Op::Put { key, value: (*row).clone() });
         }
+        let raw = ops.len();
         self.own_rows(&old, &keyring, &mut ops)?;
         let encrypt = |key: &Key, plain: &[u8]| encrypt_value(&keyring, self.ctx.entropy.as_ref(), key, plain);
         let role_key = keys::replication_role();
         ops.push(Op::Put { value: encrypt(&role_key, record.row().expose()), key: role_key });
+        ops.extend(self.first_local_rows(&old, &keyring, package.dev_root_token.as_ref())?);
+        let values = ops[raw..].iter().filter(|op| op.value().is_some()).count() as u64;
+        let encrypted = KeyUse { term: keyring.newest().0, values };
         if !old.root.secret.same_as(root.secret.expose()) {
             let handover = root_key_handover_row(self.ctx.entropy.as_ref(), &old.root, &root);
             ops.push(Op::Put { key: keys::root_key_handover(), value: handover });
         }
-        ops.extend(self.first_local_rows(&old, &keyring, package.dev_root_token.as_ref())?);
 
         let role = Role::Secondary { set: package.set, generation: package.generation, filling: true };
         tracing::warn!(set = ?role.set(), "this cluster becomes a secondary: everything it held is removed");
-        match self.ctx.raft.propose(&Command::Adopt { role, ops }).await {
+        match self.ctx.raft.propose(&Command::Adopt { role, ops, encrypted }).await {
             Ok(Outcome::Committed(_)) => Ok(()),
             Ok(Outcome::Refused(refusal)) => Err(EngineError::Internal(refusal.to_string())),
             Ok(Outcome::Conflict(_)) => Err(EngineError::Unavailable("the cluster changed meanwhile, try again".to_owned())),

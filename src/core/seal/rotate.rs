@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::{Context, keys};
+use super::super::{Context, Sealed, keys};
 use super::stored::internal;
-use crate::barrier::{Keyring, Txn};
+use crate::barrier::{Keyring, TermInfo, Txn};
 use crate::engine::EngineError;
+use crate::machine::KeyTerm;
 use crate::types::{Secret, Timestamp, Ttl};
 
 /// Vault's bounds.
@@ -19,7 +20,7 @@ const INTERVAL_MIN: Ttl = Ttl(24 * 3600);
 pub struct RotateConfig {
     /// Whether it rotates by itself.
     pub enabled: bool,
-    /// Accepted and shown: our nonces put no bound on the uses of a key.
+    /// After how many encryptions of this cluster. For who counts: our nonces put no bound on the uses of a key.
     pub max_operations: i64,
     /// In seconds; zero for never.
     pub interval: u64,
@@ -63,9 +64,33 @@ impl RotateConfig {
         txn.put(keys::rotate_config(), Secret::new(row));
     }
 
-    /// Whether the newest key, installed at `installed`, is old enough to be followed by another.
-    pub fn is_due(&self, installed: Timestamp, now: Timestamp) -> bool {
-        self.enabled && self.interval != 0 && installed.plus(Ttl(self.interval)) <= now
+    /// Whether the newest key is old enough, or used enough, to be followed by another.
+    pub(super) fn is_due(&self, newest: &KeyStatus, now: Timestamp) -> bool {
+        let is_old = self.interval != 0 && newest.installed.plus(Ttl(self.interval)) <= now;
+        let is_used = u64::try_from(self.max_operations).is_ok_and(|max| newest.encryptions >= max);
+        self.enabled && (is_old || is_used)
+    }
+}
+
+/// `sys/key-status`: the key that encrypts now.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyStatus {
+    /// Its number.
+    pub term: KeyTerm,
+    /// When it became the newest.
+    pub installed: Timestamp,
+    /// How many values this cluster has encrypted with it: on a secondary, rows of its own, as its primary counts what both share.
+    pub encryptions: u64,
+}
+
+impl KeyStatus {
+    /// As it is now.
+    ///
+    /// # Errors
+    /// While sealed.
+    pub fn of(context: &Context) -> Result<Self, Sealed> {
+        let TermInfo { term, installed } = context.keys()?.keyring.info();
+        Ok(Self { term, installed, encryptions: context.store.key_uses().of(term) })
     }
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::json;
 
 use crate::barrier::Txn;
-use crate::core::seal::{RotateConfig, rotate};
+use crate::core::seal::{KeyStatus, RotateConfig, rotate};
 use crate::core::{Context, SystemEngine};
 use crate::engine::{Access, Call, EngineError, Operation, Reply, Route, Writes};
 use crate::types::Ttl;
@@ -54,10 +54,9 @@ impl SystemEngine for KeyringArea {
     async fn handle(&self, call: &Call<'_>, txn: &mut Txn) -> Result<Reply, EngineError> {
         match (call.route.pattern, call.operation) {
             ("key-status", _) => {
-                let keys = self.0.keys().map_err(|error| EngineError::Internal(error.to_string()))?;
-                let info = keys.keyring.info();
-                // Nonces of 192 random bits put no bound on the uses of a key, so none are counted.
-                Ok(Reply::json(json!({ "term": info.term.0, "install_time": info.installed.rfc3339(), "encryptions": 0 })))
+                let newest = KeyStatus::of(&self.0).map_err(|error| EngineError::Internal(error.to_string()))?;
+                let installed = newest.installed.rfc3339();
+                Ok(Reply::json(json!({ "term": newest.term.0, "install_time": installed, "encryptions": newest.encryptions })))
             }
             ("rotate/config", Operation::Read) => {
                 let config = RotateConfig::read(txn)?;

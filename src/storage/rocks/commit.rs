@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rocksdb::WriteBatch;
 
 use super::families::{END, Family, index_key, meta_key, page_key, position_out, record_out, row_out, wal_key};
-use super::moment::{Moment, POSITIONS, Pages, RECORDS_AFTER, RECORDS_BYTES, ROLE, positions_out};
+use super::moment::{KEY_USES, Moment, POSITIONS, Pages, RECORDS_AFTER, RECORDS_BYTES, ROLE, positions_out};
 use crate::machine::{Applied, Outcome, PageSum, encode_role, page_of};
 use crate::storage::{Meta, RecordsKept};
 use crate::types::{Position, Revision, Scope};
@@ -25,6 +25,7 @@ impl Gathered {
     /// The write, and the moment that it leads to.
     pub(super) fn finish(mut self) -> (WriteBatch, Moment) {
         self.put(Family::Meta, POSITIONS, positions_out(&self.next.positions));
+        self.put(Family::Meta, KEY_USES, self.next.key_uses.encode());
         self.put(Family::Meta, RECORDS_BYTES, self.next.kept.bytes.to_be_bytes());
         (self.batch, self.next)
     }
@@ -60,6 +61,7 @@ impl Gathered {
             *kept = RecordsKept { first, last: *wal, bytes: kept.bytes + record.len() as u64 };
         }
         self.next.positions = applied.positions;
+        self.next.key_uses = applied.key_uses;
         if let Some(role) = &applied.role {
             self.put(Family::Meta, ROLE, encode_role(role));
             self.next.role = role.clone();

@@ -23,7 +23,7 @@ use rocksdb::checkpoint::Checkpoint;
 pub use options::RocksOptions;
 
 use super::{Meta, Physical, Reader, RecordsKept, StorageError};
-use crate::machine::{Applied, PageId, PageSum, Positions, Role, Stored};
+use crate::machine::{Applied, KeyUses, PageId, PageSum, Positions, Role, Stored};
 use crate::types::{Key, Position, Scope, WalIndex};
 use commit::Gathered;
 use families::{Database, Family};
@@ -92,6 +92,9 @@ impl Physical for RocksStore {
     }
     fn positions(&self) -> Positions {
         self.now().positions
+    }
+    fn key_uses(&self) -> KeyUses {
+        self.now().key_uses
     }
     fn page(&self, scope: Scope, page: PageId) -> PageSum {
         self.now().pages(scope).map_or_else(PageSum::default, |pages| pages.get(page))

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::families::{self, Database, Family, Shared, path_in};
-use crate::machine::{PAGES, PageId, PageSum, Positions, Role, decode_role};
+use crate::machine::{KeyUses, PAGES, PageId, PageSum, Positions, Role, decode_role};
 use crate::storage::{RecordsKept, StorageError};
 use crate::types::{Position, Scope, Timestamp, WalIndex};
 
@@ -39,6 +39,7 @@ pub(super) struct Moment {
     pub(super) shared_pages: Arc<Pages>,
     pub(super) local_pages: Arc<Pages>,
     pub(super) positions: Positions,
+    pub(super) key_uses: KeyUses,
     pub(super) role: Role,
     pub(super) kept: RecordsKept,
     /// What the first kept record follows.
@@ -49,6 +50,7 @@ pub(super) struct Moment {
 
 /// The names of our own meta rows.
 pub(super) const POSITIONS: &[u8] = b"s/positions";
+pub(super) const KEY_USES: &[u8] = b"s/key-uses";
 pub(super) const ROLE: &[u8] = b"s/role";
 pub(super) const RECORDS_AFTER: &[u8] = b"s/records-after";
 pub(super) const RECORDS_BYTES: &[u8] = b"s/records-bytes";
@@ -59,6 +61,10 @@ impl Moment {
         let positions = match database.get(Family::Meta, POSITIONS)? {
             Some(bytes) => positions_in(&bytes)?,
             None => Positions::default(),
+        };
+        let key_uses = match database.get(Family::Meta, KEY_USES)? {
+            Some(bytes) => KeyUses::decode(&bytes).ok_or(StorageError::Corrupt("the uses of keys"))?,
+            None => KeyUses::default(),
         };
         let role = match database.get(Family::Meta, ROLE)? {
             Some(bytes) => decode_role(&bytes).map_err(|_| StorageError::Corrupt("the role"))?,
@@ -79,6 +85,7 @@ impl Moment {
             shared_pages: shared_pages.into(),
             local_pages: local_pages.into(),
             positions,
+            key_uses,
             role,
             kept,
             records_after,
