@@ -20,6 +20,7 @@ use super::StartError;
 use super::entry::{entry_len, put_entry, put_log_id, put_log_id_opt, put_vote};
 use super::log_file::{MarkFile, Place, Recovered, SEGMENT_BYTES, Slot, head_frame, kind, put_frame, recover, segment_path};
 use super::log_state::{Kept, LogReader, Shared, State};
+use super::log_sync::{Depth, LogSync};
 use super::log_thread::{Job, LogCounts, Then, Writer, create_segment, spawn};
 use super::types::{Entry, LogId, Types, Vote};
 
@@ -94,6 +95,11 @@ impl LogControl {
 /// # Errors
 /// If it cannot be read or written, or ends before what this node has acknowledged.
 pub fn open(folder: &Path, applied: Option<LogId>) -> Result<LogStore, StartError> {
+    let counts = Arc::new(LogCounts::default());
+    open_with(folder, applied, counts.clone(), LogSync::new(counts))
+}
+
+fn open_with(folder: &Path, applied: Option<LogId>, counts: Arc<LogCounts>, sync: LogSync) -> Result<LogStore, StartError> {
     let files = folder.join("log");
     let io = |action: &'static str| move |source: io::Error| StartError::Io { action, source };
     std::fs::create_dir_all(&files).map_err(io("make the folder of the raft log"))?;
@@ -110,20 +116,20 @@ pub fn open(folder: &Path, applied: Option<LogId>) -> Result<LogStore, StartErro
         let head = head_frame(vote.as_ref(), committed.as_ref(), purged.as_ref());
         end = Place { segment: 1, at: head.len() as u64 };
         segments.push_back((1, 0));
-        create_segment(&files, 1, &head).map_err(io("begin the raft log"))?
+        create_segment(&files, 1, &head, &sync).map_err(io("begin the raft log"))?
     } else {
         let path = segment_path(&files, end.segment);
         File::options().read(true).append(true).open(path).map_err(io("open the raft log"))?
     };
     // What was read may only be in the page cache of a process that died: nobody has been promised it.
-    file.sync_all().map_err(io("sync the raft log"))?;
-    mark.raise(end).and_then(|()| mark.sync()).map_err(io("write the mark of the raft log"))?;
+    sync.file(&file, Depth::All).map_err(io("sync the raft log"))?;
+    mark.raise(end).and_then(|()| mark.sync(&sync)).map_err(io("write the mark of the raft log"))?;
 
     let kept = slots.into_iter().map(|slot| Kept { slot, entry: None }).collect::<VecDeque<_>>();
     let cached_from = kept.back().map_or(0, |kept| kept.slot.id.index + 1);
     let state = State { kept, vote, committed, purged, durable: end, cached_bytes: 0, cached_from };
     let shared = Arc::new(Shared { folder: files.clone(), state: Mutex::new(state) });
-    let (counts, dead) = (Arc::new(LogCounts::default()), Arc::new(AtomicBool::new(false)));
+    let dead = Arc::new(AtomicBool::new(false));
     let durable = {
         let shared = shared.clone();
         Box::new(move |place| shared.state().durable = place)
@@ -133,6 +139,7 @@ pub fn open(folder: &Path, applied: Option<LogId>) -> Result<LogStore, StartErro
         file,
         end,
         mark,
+        sync,
         counts: counts.clone(),
         durable,
         dead: dead.clone(),

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use bytes::{Buf, BufMut, Bytes};
 
 use super::entry::{Malformed, get_entry, get_log_id, get_log_id_opt, get_vote, put_log_id_opt, put_vote};
+use super::log_sync::{Depth, LogSync};
 use super::types::{Entry, LogId, Vote};
 
 /// A segment is closed at this size: small enough that purging gives space back in good steps.
@@ -277,7 +278,7 @@ impl MarkFile {
     ///
     /// # Errors
     /// If the file cannot be synced.
-    pub fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+    pub fn sync(&self, sync: &LogSync) -> io::Result<()> {
+        sync.file(&self.file, Depth::Bytes)
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::fatal::stop_process;
 use super::log_file::{MarkFile, Place, segment_path};
+use super::log_sync::{Depth, LogSync};
 use super::metrics;
 use super::types::Types;
 
@@ -44,7 +45,7 @@ pub enum Job {
 /// What the thread has done, for metrics and tests.
 #[derive(Debug, Default)]
 pub struct LogCounts {
-    /// Syncs of the log.
+    /// Syncs of the log's files: segments, their folder, the mark.
     pub syncs: AtomicU64,
     /// Entries written.
     pub entries: AtomicU64,
@@ -58,6 +59,7 @@ pub struct Writer {
     pub file: File,
     pub end: Place,
     pub mark: MarkFile,
+    pub sync: LogSync,
     pub counts: Arc<LogCounts>,
     /// Called with how far the log is durable.
     pub durable: Box<dyn Fn(Place) + Send>,
@@ -75,14 +77,6 @@ pub fn spawn(writer: Writer) -> io::Result<mpsc::Sender<Job>> {
     let (jobs, queue) = mpsc::channel();
     std::thread::Builder::new().name("raft-log".to_owned()).spawn(move || writer.run(&queue))?;
     Ok(jobs)
-}
-
-/// Makes the names in a folder durable.
-///
-/// # Errors
-/// If it cannot be synced.
-pub fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 impl Writer {
@@ -137,7 +131,7 @@ impl Writer {
                 }
             }
             if let Some(then) = stop {
-                if let Err(error) = self.mark.sync() {
+                if let Err(error) = self.mark.sync(&self.sync) {
                     tracing::warn!(%error, "the mark of the raft log could not be synced");
                 }
                 drop(self);
@@ -153,6 +147,7 @@ impl Writer {
             self.file.write_all(frames)?;
             self.end.at += frames.len() as u64;
             self.counts.bytes.fetch_add(frames.len() as u64, Ordering::Relaxed);
+            metrics::log_bytes(frames.len() as u64);
             self.unsynced = true;
             frames.clear();
             frames.shrink_to(BATCH_BYTES);
@@ -164,14 +159,11 @@ impl Writer {
         if !self.unsynced {
             return Ok(());
         }
-        let began = Instant::now();
-        self.file.sync_data()?;
+        self.sync.file(&self.file, Depth::Bytes)?;
         self.unsynced = false;
-        self.counts.syncs.fetch_add(1, Ordering::Relaxed);
-        metrics::log_synced(began.elapsed());
         self.mark.raise(self.end)?;
         if self.mark_synced.elapsed() > MARK_SYNC_EVERY {
-            self.mark.sync()?;
+            self.mark.sync(&self.sync)?;
             self.mark_synced = Instant::now();
         }
         (self.durable)(self.end);
@@ -179,7 +171,7 @@ impl Writer {
     }
 
     fn begin(&mut self, segment: u64, head: &[u8]) -> io::Result<()> {
-        self.file = create_segment(&self.folder, segment, head)?;
+        self.file = create_segment(&self.folder, segment, head, &self.sync)?;
         self.end = Place { segment, at: head.len() as u64 };
         Ok(())
     }
@@ -199,10 +191,10 @@ impl Writer {
 ///
 /// # Errors
 /// If it exists or cannot be written.
-pub fn create_segment(folder: &Path, segment: u64, head: &[u8]) -> io::Result<File> {
+pub fn create_segment(folder: &Path, segment: u64, head: &[u8], sync: &LogSync) -> io::Result<File> {
     let mut file = File::options().create_new(true).read(true).append(true).open(segment_path(folder, segment))?;
     file.write_all(head)?;
-    file.sync_all()?;
-    sync_folder(folder)?;
+    sync.file(&file, Depth::All)?;
+    sync.folder(folder)?;
     Ok(file)
 }

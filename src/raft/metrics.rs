@@ -15,7 +15,12 @@ pub fn log_entries(count: u64) {
     counter!("vault.raft.log.entries").increment(count);
 }
 
-/// The log was synced once.
+/// Bytes were written to the log.
+pub fn log_bytes(count: u64) {
+    counter!("vault.raft.log.bytes").increment(count);
+}
+
+/// A file of the log was synced once.
 pub fn log_synced(took: Duration) {
     counter!("vault.raft.log.syncs").increment(1);
     histogram!("vault.raft.log.sync").record(ms(took));

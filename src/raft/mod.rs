@@ -13,6 +13,7 @@ mod handle;
 mod log;
 mod log_file;
 mod log_state;
+mod log_sync;
 mod log_thread;
 mod membership;
 mod metrics;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::log_thread::sync_folder;
+use super::log_sync::sync_folder;
 use super::types::{Snapshot, SnapshotMeta};
 use crate::storage::Physical;
 

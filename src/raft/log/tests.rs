@@ -1,5 +1,9 @@
 //! What the log promises: nothing acknowledged is lost unnoticed.
 
+use std::os::unix::fs::MetadataExt;
+use std::sync::Condvar;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use openraft::type_config::TypeConfigExt;
 use openraft::vote::RaftLeaderId;
 use openraft::{EntryPayload, RaftLogReader};
@@ -131,4 +135,69 @@ async fn full_segments_are_closed_and_removed_once_purged() {
     let mut store = open(folder.path(), None).unwrap();
     assert_eq!(indexes(&mut store).await.first(), Some(&(1, 71)));
     assert_eq!(store.get_log_reader().await.read_vote().await.unwrap(), Some(Vote::new_committed(2, 1)));
+}
+
+/// Lets the syncs of a log through one by one, and remembers them.
+#[derive(Clone, Default)]
+struct Gate {
+    /// Syncs of segments that began.
+    begun: Arc<AtomicU64>,
+    /// Syncs of any file that are over.
+    calls: Arc<AtomicU64>,
+    /// Syncs of segments wait until this many may begin.
+    admitted: Arc<(Mutex<u64>, Condvar)>,
+}
+
+impl Gate {
+    fn admit(&self, up_to: u64) {
+        *self.admitted.0.lock().unwrap() = up_to;
+        self.admitted.1.notify_all();
+    }
+
+    fn sync(&self, file: &File, depth: Depth, mark: u64) -> io::Result<()> {
+        if depth == Depth::Bytes && file.metadata()?.ino() != mark {
+            let nth = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+            let (admitted, changed) = &*self.admitted;
+            drop(changed.wait_while(admitted.lock().unwrap(), |admitted| *admitted < nth).unwrap());
+        }
+        file.sync_all()?;
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn each_append_is_one_sync_and_all_that_wait_for_it_share_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    // The mark has its own syncs, by time: told apart by its file.
+    let mark = File::create(folder.path().join("acknowledged")).unwrap().metadata().unwrap().ino();
+    let (gate, counts) = (Gate::default(), Arc::new(LogCounts::default()));
+    let sync = LogSync::by(counts.clone(), {
+        let gate = gate.clone();
+        move |file, depth| gate.sync(file, depth, mark)
+    });
+    let mut store = open_with(folder.path(), None, counts.clone(), sync).unwrap();
+    gate.admit(5);
+    for index in 0..5 {
+        append(&mut store, [entry(1, index)]).await;
+        assert_eq!(gate.begun.load(Ordering::SeqCst), index + 1);
+    }
+    // The sixth is held up; what comes meanwhile waits for it, and then goes together.
+    let mut waiting = Vec::new();
+    for index in 5..30 {
+        let (tell, told) = Types::oneshot();
+        store.append([entry(1, index)], IOFlushed::signal(tell)).await.unwrap();
+        waiting.push(told);
+        while gate.begun.load(Ordering::SeqCst) < 6 {
+            tokio::task::yield_now().await;
+        }
+    }
+    gate.admit(7);
+    for told in waiting {
+        told.await.unwrap().unwrap();
+    }
+    assert_eq!(gate.begun.load(Ordering::SeqCst), 7);
+    store.control().stop().await;
+    assert_eq!(counts.syncs.load(Ordering::SeqCst), gate.calls.load(Ordering::SeqCst));
+    assert_eq!(counts.entries.load(Ordering::SeqCst), 30);
 }
