@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
+use prost::Message;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -139,7 +140,11 @@ impl Replication for LinkService {
             cutting.cancel();
         });
         let last = stream::once(async move { why_cut.get().cloned() }).filter_map(|why| async move { why.map(Err) });
-        let said = ReceiverStream::new(rx).map(|message| Ok(link_wire::from_primary(message)));
+        let said = ReceiverStream::new(rx).map(|message| {
+            let message = link_wire::from_primary(message);
+            ::metrics::counter!(metrics::LINK_MESSAGE_BYTES).increment(message.encoded_len() as u64);
+            Ok(message)
+        });
         Ok(Response::new(said.take_until(cut.cancelled_owned()).chain(last).boxed()))
     }
 

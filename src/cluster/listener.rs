@@ -15,6 +15,7 @@ use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
@@ -28,6 +29,7 @@ use super::connection::{CONNECTION_WINDOW_BYTES, FRAME_BYTES, PATIENT, STREAM_WI
 use super::forward_service::{forward_service, renewal_service};
 use super::half_open::{HalfOpen, Handshaking};
 use super::link_service::replication_service;
+use super::metered::Metered;
 use super::raft_service::raft_service;
 use super::{Services, metrics, tls};
 use crate::crypto::cert::{Described, Identity, Peer};
@@ -153,7 +155,12 @@ async fn serve(shared: Arc<Shared>, tcp: TcpStream, remote: SocketAddr, config: 
     };
     tracing::debug!(%remote, peer = ?described.peer, "cluster connection opened");
     ::metrics::gauge!(metrics::OPEN, "class" => class).increment(1);
-    converse(&shared, stream, described, routes).await;
+    if class == "secondary" {
+        let (sent, received) = (::metrics::counter!(metrics::LINK_SENT_BYTES), ::metrics::counter!(metrics::LINK_RECEIVED_BYTES));
+        converse(&shared, Metered::new(stream, sent, received), described, routes).await;
+    } else {
+        converse(&shared, stream, described, routes).await;
+    }
     ::metrics::gauge!(metrics::OPEN, "class" => class).decrement(1);
 }
 
@@ -167,7 +174,7 @@ async fn handshake(tcp: TcpStream, config: Arc<ServerConfig>) -> Result<(TlsStre
     Ok((stream, described))
 }
 
-async fn converse(shared: &Shared, stream: TlsStream<TcpStream>, described: Described, routes: Routes) {
+async fn converse(shared: &Shared, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, described: Described, routes: Routes) {
     let expires_in = described.not_after.since(shared.clock.now());
     let caller = Caller(Arc::new(described));
     let service = routes.map_request(move |mut request: Request<Incoming>| {

@@ -14,3 +14,9 @@ pub const SNAPSHOT_BYTES: &str = "coffer_cluster_snapshot_bytes_total";
 pub const LINKS_CUT: &str = "coffer_cluster_links_cut_total";
 /// Renewals of this node's certificate, by `outcome`.
 pub const RENEWALS: &str = "coffer_cluster_certificate_renewals_total";
+/// Bytes sent to secondaries: as they are on the wire, compressed, before TLS encrypts them.
+pub const LINK_SENT_BYTES: &str = "coffer_cluster_link_sent_bytes_total";
+/// Bytes received from secondaries: as [`LINK_SENT_BYTES`].
+pub const LINK_RECEIVED_BYTES: &str = "coffer_cluster_link_received_bytes_total";
+/// Bytes of messages sent to secondaries on their links, before they are compressed.
+pub const LINK_MESSAGE_BYTES: &str = "coffer_cluster_link_message_bytes_total";

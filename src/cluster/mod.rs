@@ -30,6 +30,7 @@ mod half_open;
 mod link_service;
 mod link_wire;
 mod listener;
+mod metered;
 mod metrics;
 mod primary;
 mod raft_service;

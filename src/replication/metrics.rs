@@ -31,3 +31,5 @@ pub const MERKLE_DIFF: &str = "vault.replication.merkleDiff";
 pub const LAG_SECONDS: &str = "vault.replication.lag_seconds";
 /// How far a secondary is behind, in records. Labels as [`LAG_SECONDS`].
 pub const LAG_RECORDS: &str = "vault.replication.lag_records";
+/// Records sent to secondaries.
+pub const RECORDS_SENT: &str = "coffer_replication_records_sent_total";

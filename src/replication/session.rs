@@ -252,6 +252,7 @@ impl<'s> Session<'s> {
                 tracing::warn!(secondary = self.id, why, "a secondary must compare with a snapshot");
                 ::metrics::counter!(metrics::MISSING_GUARD).increment(1);
             }
+            FromPrimary::Records { records, .. } => ::metrics::counter!(metrics::RECORDS_SENT).increment(records.len() as u64),
             _ => {}
         }
     }
