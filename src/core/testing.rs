@@ -28,7 +28,7 @@ use crate::types::{ApiPath, Clock, Index, NodeId, RequestId, Secret, Timestamp};
 
 /// A log of one node: an entry is committed and applied when it is proposed.
 pub struct OneNode {
-    store: Arc<MemStore>,
+    store: Arc<dyn Physical>,
     observer: OnceLock<Weak<dyn Observer>>,
     applying: Mutex<u64>,
     status: watch::Sender<RaftStatus>,
@@ -40,7 +40,7 @@ pub struct OneNode {
 
 impl OneNode {
     /// A log over `store`.
-    pub fn new(store: Arc<MemStore>) -> Arc<Self> {
+    pub fn new(store: Arc<dyn Physical>) -> Arc<Self> {
         let me = Peer { id: NodeId(1), member: Member::default(), is_voter: true };
         let status = RaftStatus { id: NodeId(1), leader: Some(NodeId(1)), is_leader: true, peers: vec![me], ..RaftStatus::default() };
         Arc::new(Self {
@@ -158,14 +158,14 @@ pub struct Ground {
     /// Its log.
     pub raft: Arc<OneNode>,
     /// Its state.
-    pub store: Arc<MemStore>,
+    pub store: Arc<dyn Physical>,
     /// Its clock, which stands at 2026-01-01.
     pub clock: Arc<HandClock>,
     /// Its entropy, which repeats itself.
     pub entropy: Arc<dyn Entropy>,
 }
 
-#[expect(clippy::new_without_default, reason = "a test asks for it by name")]
+#[allow(clippy::new_without_default, reason = "a test asks for it by name")]
 impl Ground {
     /// An unsealed node, the only one of its cluster.
     pub fn new() -> Self {
@@ -174,7 +174,11 @@ impl Ground {
 
     /// The same with other entropy: a cluster with other keys.
     pub fn seeded(seed: u64) -> Self {
-        let store = Arc::new(MemStore::new());
+        Self::over(Arc::new(MemStore::new()), seed)
+    }
+
+    /// The same over another store.
+    pub fn over(store: Arc<dyn Physical>, seed: u64) -> Self {
         let raft = OneNode::new(store.clone());
         let start = Timestamp::parse_rfc3339("2026-01-01T00:00:00Z").unwrap();
         let clock = Arc::new(HandClock(AtomicU64::new(start.0)));
@@ -291,7 +295,16 @@ impl TestCore {
 
     /// The same with other entropy, streams and primary.
     pub async fn linked(kinds: &'static [&'static Kind], seed: u64, links: Arc<dyn Links>, primary_client: Arc<dyn PrimaryClient>) -> Self {
-        let ground = Ground::seeded(seed);
+        Self::on(Ground::seeded(seed), kinds, links, primary_client).await
+    }
+
+    /// The same on `ground`.
+    pub async fn on(
+        ground: Ground,
+        kinds: &'static [&'static Kind],
+        links: Arc<dyn Links>,
+        primary_client: Arc<dyn PrimaryClient>,
+    ) -> Self {
         ground.context.drop_keys();
         let upstream = Arc::new(FakeUpstream::default());
         let core = Core::new(Parts {

@@ -113,7 +113,6 @@ fn refused<T: std::fmt::Debug>(result: Result<T, Refused>, text: &str) {
 }
 
 fn rows_of(test: &TestCore, scope: Scope, mount: &str) -> usize {
-    use crate::storage::Physical;
     test.ground.store.reader().list(&Prefix::new(scope, format!("{mount}/")), None, 100).unwrap().len()
 }
 
@@ -343,7 +342,6 @@ async fn nothing_is_done_that_no_audit_device_logs() {
     };
     test.core.context().write(put).await.unwrap();
     assert!(matches!(test.ask(Operation::Update, "num/n/a", json!({ "number": 8 })).await, Err(Refused::Audit)));
-    use crate::storage::Physical;
     let proposed = test.ground.raft.proposed.load(Ordering::Relaxed);
     assert!(matches!(test.ask(Operation::Read, "num/n/a", Value::Null).await, Err(Refused::Audit)));
     assert_eq!(test.ground.raft.proposed.load(Ordering::Relaxed), proposed);

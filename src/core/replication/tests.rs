@@ -13,7 +13,6 @@ use crate::core::{BootstrapPackage, Core, Refused, Response, ServeSecondary, Sta
 use crate::crypto::cert::Identity;
 use crate::engine::{EngineError, Operation};
 use crate::machine::{Command, Outcome, Role};
-use crate::storage::Physical;
 use crate::types::{Generation, Position, Secret};
 
 /// Streams that only remember what was asked of them.

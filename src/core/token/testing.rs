@@ -206,7 +206,6 @@ impl World {
 
     /// Paths of all rows whose path starts with `prefix`.
     pub fn rows(&self, prefix: &str) -> usize {
-        use crate::storage::Physical;
         self.ground.store.reader().list(&crate::types::Prefix::new(Scope::Local, prefix), None, 100_000).unwrap().len()
     }
 }
