@@ -4,6 +4,7 @@
 
 mod cluster;
 mod durability;
+mod gates;
 mod local_rows;
 mod needles;
 mod node;

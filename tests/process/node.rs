@@ -92,6 +92,11 @@ impl Node {
         self.child.is_some()
     }
 
+    /// The number of the process, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// kill -9.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -111,8 +116,17 @@ impl Node {
 
     /// Sends a request; `None` if there was no answer.
     pub fn call(&self, method: &str, path: &str, token: &str, body: Option<&Value>) -> Option<Answer> {
+        let json = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        self.call_with(method, path, &[("X-Vault-Token", token), ("Content-Type", json)], body)
+    }
+
+    /// The same with headers of one's own.
+    pub fn call_with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Option<Answer> {
         let uri = format!("http://127.0.0.1:{}/v1/{path}", self.port);
-        let request = ureq::http::Request::builder().method(method).uri(uri).header("X-Vault-Token", token);
+        let mut request = ureq::http::Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         let request = request.body(body.map(Value::to_string).unwrap_or_default()).unwrap();
         let mut answer = self.agent.run(request).ok()?;
         let status = answer.status().as_u16();

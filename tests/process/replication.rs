@@ -9,7 +9,7 @@ use super::node::{Node, wait_until};
 
 const LONG: Duration = Duration::from_secs(60);
 
-fn status(node: &Node) -> Value {
+pub fn status(node: &Node) -> Value {
     node.get("sys/replication/performance/status", "").map(|(_, answer)| answer["data"].clone()).unwrap_or_default()
 }
 
@@ -23,15 +23,15 @@ fn reads(node: &Node, token: &str, path: &str) -> Option<Value> {
     (status == 200).then(|| answer["data"]["data"]["v"].clone())
 }
 
-struct Pair {
+pub struct Pair {
     _folder: tempfile::TempDir,
-    primary: Cluster,
-    secondary: Cluster,
+    pub primary: Cluster,
+    pub secondary: Cluster,
     tester: String,
 }
 
 /// The guide, up to a secondary that streams and a tester who is logged in there.
-fn replicating(size: usize) -> Pair {
+pub fn replicating(size: usize) -> Pair {
     let folder = tempfile::tempdir().unwrap();
     let primary = Cluster::start(folder.path(), "primary", size);
     let secondary = Cluster::start(folder.path(), "secondary", size);
