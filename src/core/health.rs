@@ -1,13 +1,15 @@
 //! What load balancers, probes and clients ask first: `sys/health`, `sys/leader`, `sys/ha-status`. Which status a kind of health
 //! has on the wire, and what a query may make of it, is decided in `http`.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::cluster_identity::ClusterIdentity;
 use super::{Context, Sealed, Standing};
 use crate::machine::Role;
-use crate::raft::RaftStatus;
+use crate::raft::{Contacts, RaftStatus};
 use crate::types::{API_VERSION, Timestamp};
 
 /// Go's zero time: never.
@@ -88,6 +90,9 @@ pub struct Health {
     /// On standbys: whether there is an active node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ha_connection_healthy: Option<bool>,
+    /// On standbys: how long ago the active node was last heard of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_request_forwarding_heartbeat_ms: Option<u64>,
 }
 
 impl Health {
@@ -118,6 +123,10 @@ impl Health {
             removed_from_cluster: *standing == Standing::Removed,
             ha_connection_healthy: match standing {
                 Standing::Standby { active } => Some(active.is_some()),
+                _ => None,
+            },
+            last_request_forwarding_heartbeat_ms: match standing {
+                Standing::Standby { .. } => context.raft.contacts().leader.map(millis),
                 _ => None,
             },
         }
@@ -178,20 +187,22 @@ impl LeaderStatus {
     }
 }
 
-/// `sys/ha-status`, as the active node knows it. Echoes are not measured: Raft's own heartbeats take their place.
-pub fn ha_status(raft: &RaftStatus) -> Map<String, Value> {
+/// `sys/ha-status`, as the active node knows it. Raft's heartbeats are the echoes; clocks are not compared.
+pub fn ha_status(raft: &RaftStatus, contacts: &Contacts, now: Timestamp) -> Map<String, Value> {
     let mut peers: Vec<_> = raft.peers.iter().collect();
     peers.sort_by(|a, b| a.member.api_addr.cmp(&b.member.api_addr));
     let nodes: Vec<Value> = peers
         .into_iter()
         .map(|peer| {
+            let contact = contacts.peers.get(&peer.id).copied().unwrap_or_default();
+            let echoed = contact.answered.map(|ago| Timestamp(now.0.saturating_sub(millis(ago))).rfc3339());
             json!({
                 "hostname": peer.member.name,
                 "api_address": peer.member.api_addr,
                 "cluster_address": format!("https://{}", peer.member.cluster_addr),
                 "active_node": raft.leader == Some(peer.id),
-                "last_echo": null,
-                "echo_duration_ms": 0,
+                "last_echo": echoed,
+                "echo_duration_ms": contact.round_trip.map_or(0, millis),
                 "clock_skew_ms": 0,
                 "replication_primary_canary_age_ms": 0,
                 "version": API_VERSION,
@@ -201,6 +212,10 @@ pub fn ha_status(raft: &RaftStatus) -> Map<String, Value> {
         })
         .collect();
     Map::from_iter([("nodes".to_owned(), Value::Array(nodes))])
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 mod active;
 mod audit_table;
+pub mod autopilot;
 pub mod cluster_identity;
 mod context;
 mod envelope;
@@ -63,6 +64,7 @@ use crate::engine::{Call, EngineError, Kind, MountClass, Reply, Route};
 use crate::raft::{self, Member};
 use crate::types::{Secret, Timestamp, WalIndex};
 use audit_table::AuditTable;
+use autopilot::Autopilot;
 use join::{JoinClient, Joins};
 use lease::{LeaseEngine, Leases};
 use lifecycle::{ActivePart, Lifecycle};
@@ -149,6 +151,7 @@ pub struct Core {
     seal: Arc<Seal>,
     lifecycle: Arc<Lifecycle>,
     joins: Arc<Joins>,
+    autopilot: Arc<Autopilot>,
     replication: Arc<Replication>,
     system_areas: Vec<Box<dyn SystemEngine>>,
     token_areas: Vec<Box<dyn SystemEngine>>,
@@ -207,6 +210,7 @@ impl Core {
         });
         let lifecycle = Lifecycle::new(context.clone(), seal.clone());
         let joins = Joins::new(context.clone(), seal.clone());
+        let autopilot = Autopilot::new(context.clone());
         let in_flight = sys::InFlight::default();
 
         let secret_table = sys::MountTable::new(MountClass::Secret, context.clone(), mounts.clone(), leases.clone());
@@ -225,7 +229,7 @@ impl Core {
             Box::new(sys::SealArea(seal.clone())),
             Box::new(sys::KeyringArea(context.clone())),
             Box::new(sys::Ha { context: context.clone(), lifecycle: lifecycle.clone() }),
-            Box::new(sys::RaftArea { context: context.clone(), joins: joins.clone() }),
+            Box::new(sys::RaftArea { context: context.clone(), joins: joins.clone(), autopilot: autopilot.clone() }),
             Box::new(sys::ReplicationArea(replication.clone())),
             Box::new(sys::Tools(context.entropy.clone())),
             Box::new(sys::Metrics),
@@ -250,6 +254,7 @@ impl Core {
             seal,
             lifecycle,
             joins,
+            autopilot,
             replication,
             system_areas,
             token_areas,
@@ -276,6 +281,7 @@ impl Core {
             Arc::new(active::AuditPart(self.audit.clone())),
             Arc::new(self.leases.expirer()),
             AutoRotate::new(self.context.clone()),
+            Arc::new(self.autopilot.clone()),
             Arc::new(ReplicationPart::new(self.replication.clone())),
         ]
     }

@@ -7,18 +7,20 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use openraft::ReadPolicy;
+use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardReason, InitializeError, RaftError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::adapter::StateMachine;
+use super::contact::{Heard, RoundTrips, contacts};
 use super::log::LogControl;
 use super::log_thread::LogCounts;
 use super::receiver::Gated;
 use super::transport::Receiver;
 use super::types::{Payload, Seat, Types};
-use super::{CommitError, Consensus, Member, MembershipError, NotFresh, RaftStatus, membership, metrics};
+use super::{CommitError, Consensus, Contacts, Member, MembershipError, NotFresh, RaftStatus, membership, metrics};
 use crate::machine::{Command, Outcome, encode_command};
 use crate::storage::Physical;
 use crate::types::NodeId;
@@ -38,6 +40,8 @@ pub struct Raft {
     log: LogControl,
     store: Arc<dyn Physical>,
     receiver: Arc<Gated>,
+    round_trips: RoundTrips,
+    heard: Arc<Heard>,
     status: watch::Receiver<RaftStatus>,
     closing: Arc<AtomicBool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -49,11 +53,13 @@ impl Raft {
         log: LogControl,
         store: Arc<dyn Physical>,
         receiver: Arc<Gated>,
+        round_trips: RoundTrips,
         status: watch::Receiver<RaftStatus>,
         closing: Arc<AtomicBool>,
         tasks: Vec<JoinHandle<()>>,
     ) -> Self {
-        Self { raft, log, store, receiver, status, closing, tasks: Mutex::new(tasks) }
+        let heard = receiver.heard.clone();
+        Self { raft, log, store, receiver, round_trips, heard, status, closing, tasks: Mutex::new(tasks) }
     }
 
     /// What the cluster listener hands incoming Raft messages to.
@@ -151,6 +157,10 @@ impl Consensus for Raft {
 
     fn status(&self) -> watch::Receiver<RaftStatus> {
         self.status.clone()
+    }
+
+    fn contacts(&self) -> Contacts {
+        contacts(&self.raft.metrics().borrow_watched(), &self.round_trips, &self.heard)
     }
 
     async fn bootstrap(&self, me: Member) -> Result<(), MembershipError> {

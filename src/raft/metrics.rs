@@ -1,9 +1,11 @@
 //! The names of what Raft counts: those of the reference where they fit, `vault.raft.log.*` for our log.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use metrics::{counter, gauge, histogram};
+use metrics::{Histogram, counter, gauge, histogram};
 
+use super::Contacts;
 use crate::types::NodeId;
 
 fn ms(time: Duration) -> f64 {
@@ -57,14 +59,86 @@ pub fn restored(took: Duration) {
     histogram!("vault.raft.fsm.restore").record(ms(took));
 }
 
-/// An answer came from a peer that entries were sent to.
-pub fn replicated(to: NodeId, took: Duration) {
-    histogram!("vault.raft.replication.appendEntries.rpc", "peer" => to.to_string()).record(ms(took));
+/// What is counted of one peer: looked up once, for each message is too often.
+#[derive(Clone)]
+pub struct ToPeer {
+    appends: Histogram,
+    entries: Histogram,
+    heartbeats: Histogram,
+    snapshots: Histogram,
 }
 
-/// A snapshot was sent to a peer.
-pub fn snapshot_sent(to: NodeId, took: Duration) {
-    histogram!("vault.raft.replication.installSnapshot", "peer" => to.to_string()).record(ms(took));
+impl ToPeer {
+    /// Of the node that is called `name`.
+    pub fn new(name: &str) -> Self {
+        let of = |metric: &'static str| histogram!(metric, "peer" => name.to_owned());
+        Self {
+            appends: of("vault.raft.replication.appendEntries.rpc"),
+            entries: of("vault.raft.replication.appendEntries.log"),
+            heartbeats: of("vault.raft.replication.heartbeat"),
+            snapshots: of("vault.raft.replication.installSnapshot"),
+        }
+    }
+
+    /// It answered a message with so many entries; none make a heartbeat.
+    pub fn answered(&self, took: Duration, entries: usize) {
+        if entries == 0 {
+            self.heartbeats.record(ms(took));
+        } else {
+            self.appends.record(ms(took));
+            self.entries.record(entries as f64);
+        }
+    }
+
+    /// A snapshot was sent to it.
+    pub fn snapshot_sent(&self, took: Duration) {
+        self.snapshots.record(ms(took));
+    }
+}
+
+/// What is counted of one stream of appends that is received.
+pub struct Appends {
+    entries: Histogram,
+    heartbeats: Histogram,
+}
+
+impl Appends {
+    pub fn new() -> Self {
+        Self { entries: histogram!("vault.raft.rpc.appendEntries"), heartbeats: histogram!("vault.raft.rpc.processHeartbeat") }
+    }
+
+    /// An append was answered.
+    pub fn answered(&self, took: Duration, has_entries: bool) {
+        let of = if has_entries { &self.entries } else { &self.heartbeats };
+        of.record(ms(took));
+    }
+}
+
+/// A message of a leader or candidate was answered here.
+pub fn served(call: &'static str, took: Duration) {
+    histogram!(call).record(ms(took));
+}
+
+/// What a leader knows of its followers. `led` are those of the last time: what is not known any more is no number.
+pub fn followers(contacts: &Contacts, quorum_acked: Option<Duration>, names: &BTreeMap<NodeId, String>, led: &mut BTreeSet<String>) {
+    const BEHIND: &str = "vault.raft_storage.follower.applied_index_delta";
+    const HEARTBEAT: &str = "vault.raft_storage.follower.last_heartbeat_ms";
+    if let Some(ago) = quorum_acked {
+        histogram!("vault.raft.leader.lastContact").record(ms(ago));
+    }
+    let mut now = BTreeSet::new();
+    for (id, contact) in &contacts.peers {
+        let Some(name) = names.get(id) else { continue };
+        let behind = contacts.last.0.saturating_sub(contact.matched.0);
+        gauge!(BEHIND, "peer" => name.clone()).set(behind as f64);
+        gauge!(HEARTBEAT, "peer" => name.clone()).set(contact.answered.map_or(f64::NAN, ms));
+        now.insert(name.clone());
+    }
+    for gone in led.difference(&now) {
+        gauge!(BEHIND, "peer" => gone.clone()).set(f64::NAN);
+        gauge!(HEARTBEAT, "peer" => gone.clone()).set(f64::NAN);
+    }
+    *led = now;
 }
 
 /// Where this node stands.
@@ -75,12 +149,18 @@ pub fn standing(committed: u64, applied: u64, peers: usize) {
     gauge!("vault.raft.peers").set(peers as f64);
 }
 
+/// This node asked its voters: how long it took until another node led, or this one.
+pub fn elected(took: Duration) {
+    histogram!("vault.raft.candidate.electSelf").record(ms(took));
+}
+
 /// The part that this node plays changed.
 pub fn became(state: &'static str) {
     counter!("vault.raft.state", "state" => state).increment(1);
     match state {
         "leader" => counter!("vault.raft.state.leader").increment(1),
         "candidate" => counter!("vault.raft.state.candidate").increment(1),
+        "follower" => counter!("vault.raft.state.follower").increment(1),
         _ => {}
     }
 }

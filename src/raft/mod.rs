@@ -7,6 +7,7 @@
 mod adapter;
 mod compaction;
 mod config;
+mod contact;
 mod entry;
 mod fatal;
 mod handle;
@@ -35,6 +36,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+pub use contact::{Contact, Contacts};
 pub use fatal::install_panic_abort;
 pub use handle::Raft;
 pub use log_thread::LogCounts;
@@ -148,6 +150,10 @@ pub trait Consensus: Send + Sync + 'static {
     async fn read_barrier(&self) -> Result<(), NotFresh>;
     /// What this node knows of its group; changes are announced.
     fn status(&self) -> watch::Receiver<RaftStatus>;
+    /// When this node last heard of the others. Costs a lock and a copy: for those who look, not for each request.
+    fn contacts(&self) -> Contacts {
+        Contacts::default()
+    }
     /// Starts a new group with this node as its only member. Does nothing if the group exists.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ use openraft::raft::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
+use super::contact::{Gauged, RoundTrips};
 use super::metrics;
 use super::snapshot::Files;
 use super::transport::{Call, Transport, TransportError};
@@ -37,13 +38,16 @@ pub struct Network {
     pub told_removed: Arc<watch::Sender<bool>>,
     /// A stream that answers nothing for so long, while something is unanswered, is given up.
     pub stall: Duration,
+    /// How long heartbeats took.
+    pub round_trips: RoundTrips,
 }
 
 impl RaftNetworkFactory<Types> for Network {
     type Network = PeerNetwork;
 
     async fn new_client(&mut self, target: u64, node: &Seat) -> PeerNetwork {
-        PeerNetwork { network: self.clone(), target, seat: node.clone() }
+        let (round_trip, metrics) = (self.round_trips.of(target), metrics::ToPeer::new(&node.member.name));
+        PeerNetwork { network: self.clone(), target, seat: node.clone(), round_trip, metrics }
     }
 }
 
@@ -52,14 +56,22 @@ pub struct PeerNetwork {
     network: Network,
     target: u64,
     seat: Seat,
+    round_trip: Arc<Gauged>,
+    metrics: metrics::ToPeer,
 }
 
 /// What was sent on one stream and is not answered yet, oldest first. The permits bound it.
 #[derive(Clone, Default)]
-struct Unanswered(Arc<Mutex<VecDeque<(Instant, OwnedSemaphorePermit)>>>);
+struct Unanswered(Arc<Mutex<VecDeque<Sent>>>);
+
+struct Sent {
+    at: Instant,
+    entries: usize,
+    _permit: OwnedSemaphorePermit,
+}
 
 impl Unanswered {
-    fn queue(&self) -> MutexGuard<'_, VecDeque<(Instant, OwnedSemaphorePermit)>> {
+    fn queue(&self) -> MutexGuard<'_, VecDeque<Sent>> {
         self.0.lock().expect("no holder of this lock panics")
     }
 }
@@ -127,6 +139,7 @@ impl RaftNetworkV2<Types> for PeerNetwork {
     {
         Box::pin(async move {
             let (this, stall) = (&*self, self.network.stall);
+            let round_trip = &self.round_trip;
             let unanswered = Unanswered::default();
             let window = Arc::new(Semaphore::new(WINDOW));
             let messages = {
@@ -135,7 +148,7 @@ impl RaftNetworkV2<Types> for PeerNetwork {
                     let (unanswered, window) = (unanswered.clone(), window.clone());
                     async move {
                         let permit = window.acquire_owned().await.expect("the window is never closed");
-                        unanswered.queue().push_back((Instant::now(), permit));
+                        unanswered.queue().push_back(Sent { at: Instant::now(), entries: request.entries.len(), _permit: permit });
                         encode_append(&request)
                     }
                 })
@@ -151,15 +164,22 @@ impl RaftNetworkV2<Types> for PeerNetwork {
                     match timeout(stall / 4, answers.next()).await {
                         Ok(answer) => break answer?,
                         Err(_) => {
-                            let oldest = unanswered.queue().front().map(|(sent, _)| sent.elapsed());
+                            let oldest = unanswered.queue().front().map(|sent| sent.at.elapsed());
                             if oldest.is_some_and(|age| age > stall) {
                                 break Err(TransportError::Timeout);
                             }
                         }
                     }
                 };
-                if let Some((sent, _)) = unanswered.queue().pop_front() {
-                    metrics::replicated(NodeId(this.target), sent.elapsed());
+                let sent = unanswered.queue().pop_front();
+                if let Some(sent) = sent
+                    && answer.is_ok()
+                {
+                    let took = sent.at.elapsed();
+                    if sent.entries == 0 {
+                        round_trip.set(took);
+                    }
+                    this.metrics.answered(took, sent.entries);
                 }
                 let result = match answer {
                     Ok(bytes) => decode_appended(bytes).map_err(malformed),
@@ -203,7 +223,7 @@ impl RaftNetworkV2<Types> for PeerNetwork {
             Ok(answer) => answer.map_err(|error| self.failed(RPCTypes::InstallSnapshot, ttl, &error))?,
             Err(_) => return Err(StreamingError::Timeout(self.timed_out(RPCTypes::InstallSnapshot, ttl))),
         };
-        metrics::snapshot_sent(NodeId(self.target), began.elapsed());
+        self.metrics.snapshot_sent(began.elapsed());
         decode(&answer).map_err(|error| StreamingError::Unreachable(Unreachable::from_string(error)))
     }
 

@@ -18,7 +18,9 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedRwLockReadGuard, RwLock};
 use tokio::time::Instant;
 
 use super::adapter::StateMachine;
+use super::contact::Heard;
 use super::log::LogControl;
+use super::metrics;
 use super::snapshot::{Files, Shelf};
 use super::transport::{Call, Receiver};
 use super::types::{Snapshot, Types};
@@ -35,10 +37,18 @@ pub struct Gated {
     pub installing: AsyncMutex<()>,
     /// Before this moment no vote is given: a leader may still hold a lease that this node granted before it restarted.
     pub votes_from: Instant,
+    /// When a leader's last message arrived.
+    pub heard: Arc<Heard>,
 }
 
-/// The guards of the appends that are not answered yet, oldest first; `None` once the stream has ended.
-type Guards = Arc<Mutex<Option<VecDeque<Option<OwnedRwLockReadGuard<()>>>>>>;
+/// The appends that are not answered yet, with the guards of those that hold entries, oldest first; `None` once the stream has ended.
+type Guards = Arc<Mutex<Option<VecDeque<Taken>>>>;
+
+/// An append that is not answered yet.
+struct Taken {
+    at: Instant,
+    guard: Option<OwnedRwLockReadGuard<()>>,
+}
 
 /// Lets go of all guards when the stream of answers ends, however it ends.
 struct Release(Guards);
@@ -66,11 +76,8 @@ impl Gated {
         }
         Err("this node has just started and gives no vote yet".to_owned())
     }
-}
 
-#[async_trait]
-impl Receiver for Gated {
-    async fn call(&self, call: Call, message: Bytes) -> Result<Bytes, String> {
+    async fn answer(&self, call: Call, message: Bytes) -> Result<Bytes, String> {
         match call {
             Call::Vote => {
                 let request = decode(&message)?;
@@ -94,28 +101,44 @@ impl Receiver for Gated {
             }
         }
     }
+}
+
+#[async_trait]
+impl Receiver for Gated {
+    async fn call(&self, call: Call, message: Bytes) -> Result<Bytes, String> {
+        let began = Instant::now();
+        let answered = self.answer(call, message).await;
+        if call != Call::TransferLeader {
+            metrics::served("vault.raft.rpc.requestVote", began.elapsed());
+        }
+        answered
+    }
 
     async fn append(&self, messages: BoxStream<'static, Bytes>) -> Result<BoxStream<'static, Result<Bytes, String>>, String> {
         let guards: Guards = Arc::new(Mutex::new(Some(VecDeque::new())));
-        let (gate, held) = (self.gate.clone(), guards.clone());
+        let (gate, held, heard) = (self.gate.clone(), guards.clone(), self.heard.clone());
         let requests = messages
             .map(|message| decode_append(message).inspect_err(|error| tracing::warn!(%error, "a malformed append ends its stream")))
             .take_while(|request| std::future::ready(request.is_ok()))
             .filter_map(|request| std::future::ready(request.ok()))
             .then(move |request| {
                 let (gate, held) = (gate.clone(), held.clone());
+                heard.note();
+                let at = Instant::now();
                 async move {
                     let guard = if request.entries.is_empty() { None } else { Some(gate.read_owned().await) };
                     if let Some(guards) = &mut *held.lock().expect("no holder of this lock panics") {
-                        guards.push_back(guard);
+                        guards.push_back(Taken { at, guard });
                     }
                     request
                 }
             });
         let release = Release(guards);
+        let served = metrics::Appends::new();
         let answers = self.raft.stream_append(requests).map(move |answer| {
-            if let Some(guards) = &mut *release.0.lock().expect("no holder of this lock panics") {
-                guards.pop_front();
+            let taken = release.0.lock().expect("no holder of this lock panics").as_mut().and_then(VecDeque::pop_front);
+            if let Some(taken) = taken {
+                served.answered(taken.at.elapsed(), taken.guard.is_some());
             }
             answer.map(|result| encode_appended(&result)).map_err(|error| error.to_string())
         });
@@ -141,7 +164,9 @@ impl Receiver for Gated {
             return Ok(encode(&SnapshotResponse::<Types>::new(vote)));
         }
         let snapshot = Snapshot { meta, snapshot: Files::Staged(folder) };
+        let began = Instant::now();
         let answer = self.raft.install_full_snapshot(vote, snapshot).await.map_err(|error| error.to_string())?;
+        metrics::served("vault.raft.rpc.installSnapshot", began.elapsed());
         Ok(encode(&answer))
     }
 }

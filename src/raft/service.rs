@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::adapter::{StateMachine, stored_state};
 use super::compaction::Compaction;
 use super::config::config;
+use super::contact::{Heard, RoundTrips};
 use super::handle::Raft;
 use super::log::{self, LogStore};
 use super::network::Network;
@@ -112,7 +113,9 @@ pub async fn start(
     let state_machine = StateMachine::open(store.clone(), observer, shelf.clone()).map_err(io("read the state"))?;
     let me = options.node_id.0;
     let told_removed = Arc::new(tokio::sync::watch::Sender::new(false));
-    let network = Network { transport, me, told_removed: told_removed.clone(), stall: options.election_timeout.1 };
+    let round_trips = RoundTrips::default();
+    let network =
+        Network { transport, me, told_removed: told_removed.clone(), stall: options.election_timeout.1, round_trips: round_trips.clone() };
 
     // A leader reads under a lease that its followers' answers gave it. One of them that restarts has forgotten when it answered,
     // so it waits out the longest lease before it votes or stands. Whoever voted for itself last has promised nothing.
@@ -122,6 +125,7 @@ pub async fn start(
     let raft = openraft::Raft::build(me, config, network, log, state_machine).await;
     let raft = raft.map_err(|error| StartError::Raft(error.to_string()))?;
     raft.run();
+    let heard = Arc::new(Heard::default());
     let receiver = Gated {
         raft: raft.clone(),
         log: log_control.clone(),
@@ -129,6 +133,7 @@ pub async fn start(
         gate: Arc::new(RwLock::new(())),
         installing: AsyncMutex::new(()),
         votes_from: Instant::now() + wait,
+        heard: heard.clone(),
     };
     let closing = Arc::new(AtomicBool::new(false));
     let elections = {
@@ -145,8 +150,10 @@ pub async fn start(
         told_removed.subscribe(),
         closing.clone(),
         options.election_timeout.1,
+        round_trips.clone(),
+        heard,
     );
     let compaction = Compaction { raft: raft.clone(), store: store.clone(), log: log_control.clone(), options };
     let tasks = vec![elections, watching, tokio::spawn(compaction.run())];
-    Ok(Raft::new(raft, log_control, store, Arc::new(receiver), status, closing, tasks))
+    Ok(Raft::new(raft, log_control, store, Arc::new(receiver), round_trips, status, closing, tasks))
 }

@@ -1,6 +1,7 @@
 //! Watches openraft: publishes this node's status, makes voters of learners that have caught up, and ends the process when
 //! openraft has died. Its metrics do not say so: the sign is that their channel closes.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::adapter::StateMachine;
+use super::contact::{Heard, RoundTrips, contacts};
 use super::fatal::stop_process;
 use super::types::Types;
 use super::{Peer, RaftStatus, metrics};
@@ -21,6 +23,9 @@ use crate::types::{Index, NodeId, Term};
 
 /// A learner that lacks no more entries than this has caught up.
 const CAUGHT_UP_ENTRIES: u64 = 500;
+
+/// How often what a leader knows of its followers becomes numbers.
+const MEASURE_EVERY: Duration = Duration::from_secs(1);
 
 /// A leader that no majority has answered for so many leases is none that anyone should ask.
 const LEASES_WITHOUT_QUORUM: u32 = 2;
@@ -33,13 +38,15 @@ pub fn spawn(
     told_removed: watch::Receiver<bool>,
     closing: Arc<AtomicBool>,
     lease: Duration,
+    round_trips: RoundTrips,
+    heard: Arc<Heard>,
 ) -> (watch::Receiver<RaftStatus>, JoinHandle<()>) {
     // Once a member, a node that is in the membership no longer was removed; before, it is on its way in.
     let marker = folder.join("member");
     let was_member = marker.exists();
     let first = status_of(&raft.metrics().borrow_watched(), me, false, was_member, false);
     let (publish, status) = watch::channel(first);
-    let task = tokio::spawn(watch_metrics(raft, me, marker, was_member, told_removed, closing, publish, lease));
+    let task = tokio::spawn(watch_metrics(raft, me, marker, was_member, told_removed, closing, publish, lease, round_trips, heard));
     (status, task)
 }
 
@@ -52,11 +59,14 @@ async fn watch_metrics(
     closing: Arc<AtomicBool>,
     publish: watch::Sender<RaftStatus>,
     lease: Duration,
+    round_trips: RoundTrips,
+    heard: Arc<Heard>,
 ) {
     let mut changes = raft.metrics();
     let mut promoting: Option<JoinHandle<()>> = None;
     let mut part = ServerState::Learner;
     let mut told_at = None;
+    let (mut measured, mut led, mut candidate_since) = (None, BTreeSet::new(), None);
     loop {
         let now = changes.borrow_watched().clone();
         if let Err(fatal) = &now.running_state
@@ -78,8 +88,18 @@ async fn watch_metrics(
             }
         }
         metrics::standing(status.committed.0, status.applied.0, status.peers.len());
+        if measured.is_none_or(|at: std::time::Instant| at.elapsed() >= MEASURE_EVERY) {
+            measured = Some(std::time::Instant::now());
+            let names: BTreeMap<NodeId, String> = status.peers.iter().map(|peer| (peer.id, peer.member.name.clone())).collect();
+            let acked = now.last_quorum_acked.as_ref().filter(|_| is_leader).map(|acked| acked.elapsed());
+            metrics::followers(&contacts(&now, &round_trips, &heard), acked, &names, &mut led);
+        }
         if now.state != part {
             part = now.state;
+            match part {
+                ServerState::Candidate => candidate_since = Some(std::time::Instant::now()),
+                _ => candidate_since.take().into_iter().for_each(|since| metrics::elected(since.elapsed())),
+            }
             let name = match part {
                 ServerState::Leader => "leader",
                 ServerState::Candidate => "candidate",

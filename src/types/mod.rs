@@ -17,5 +17,5 @@ pub use key::{Key, Prefix, Scope};
 pub use path::{ApiPath, PathError};
 pub use position::{Generation, HistoryHash, Index, Position, Revision, Term, WalIndex};
 pub use secret::Secret;
-pub use time::{Clock, SystemClock, Timestamp, Ttl, TtlError};
+pub use time::{Clock, SystemClock, Timestamp, Ttl, TtlError, go_duration};
 pub use version::{API_VERSION, BUILD_DATE};

@@ -130,6 +130,24 @@ impl fmt::Display for Ttl {
     }
 }
 
+/// Go's form of a length of time, to the millisecond: `0s`, `87ms`, `1.2s`, `1m15.25s`.
+pub fn go_duration(time: Duration) -> String {
+    let millis = time.as_millis();
+    if millis == 0 {
+        return "0s".to_owned();
+    }
+    if millis < 1000 {
+        return format!("{millis}ms");
+    }
+    let (hours, minutes, secs, rest) = (millis / 3_600_000, millis / 60_000 % 60, millis / 1000 % 60, millis % 1000);
+    let fraction = if rest == 0 { String::new() } else { format!(".{rest:03}").trim_end_matches('0').to_owned() };
+    match (hours, minutes) {
+        (0, 0) => format!("{secs}{fraction}s"),
+        (0, _) => format!("{minutes}m{secs}{fraction}s"),
+        _ => format!("{hours}h{minutes}m{secs}{fraction}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,5 +176,14 @@ mod tests {
     fn times_are_shown_in_rfc_3339() {
         let at = Timestamp::parse_rfc3339("2026-02-11T08:14:03.511Z").unwrap();
         assert_eq!(at.rfc3339(), "2026-02-11T08:14:03.511Z");
+    }
+
+    #[test]
+    fn lengths_of_time_are_shown_as_go_shows_them() {
+        for (millis, expected) in
+            [(0, "0s"), (87, "87ms"), (1200, "1.2s"), (10_000, "10s"), (75_250, "1m15.25s"), (3_600_007, "1h0m0.007s")]
+        {
+            assert_eq!(go_duration(Duration::from_millis(millis)), expected);
+        }
     }
 }

@@ -13,3 +13,4 @@ mod replication;
 mod roles;
 mod secrecy;
 mod traffic;
+mod watching;

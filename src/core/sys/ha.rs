@@ -45,6 +45,6 @@ impl SystemEngine for Ha {
             self.lifecycle.step_down();
             return Ok(Reply::empty());
         }
-        Ok(Reply::data(health::ha_status(&self.context.raft.status().borrow())))
+        Ok(Reply::data(health::ha_status(&self.context.raft.status().borrow(), &self.context.raft.contacts(), self.context.now())))
     }
 }

@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
 use crate::barrier::Txn;
+use crate::core::autopilot::{Autopilot, settings};
 use crate::core::join::Joins;
 use crate::core::{Context, SystemEngine, keys};
 use crate::engine::{Access, Call, Data, EngineError, Operation, Reply, Route, Writes};
 use crate::raft::{Member, MembershipError, RaftStatus};
-use crate::types::{API_VERSION, NodeId, Secret, Ttl};
+use crate::types::{NodeId, Secret, Ttl};
 
 /// The Raft group.
 pub struct RaftArea {
@@ -18,6 +19,8 @@ pub struct RaftArea {
     pub context: Arc<Context>,
     /// Takes nodes in.
     pub joins: Arc<Joins>,
+    /// Watches them.
+    pub autopilot: Arc<Autopilot>,
 }
 
 const fn route(pattern: &'static str, operations: &'static [Operation], access: Access, writes: Writes, help: &'static str) -> Route {
@@ -58,10 +61,10 @@ impl SystemEngine for RaftArea {
                 let is_voter = data.flag("non_voter")? != Some(true);
                 self.joins.answer(&name, &text("answer")?, member, is_voter, call.now).map(Reply::json)
             }
-            ("storage/raft/autopilot/state", _) => Ok(Reply::json(autopilot_state(&self.status()))),
-            (_, Operation::Read) => Ok(Reply::data(read_autopilot(txn)?)),
+            ("storage/raft/autopilot/state", _) => Ok(Reply::json(self.autopilot.state(&settings(txn)?))),
+            (_, Operation::Read) => Ok(Reply::data(settings(txn)?)),
             _ => {
-                let config = changed_autopilot(read_autopilot(txn)?, data)?;
+                let config = changed_autopilot(settings(txn)?, data)?;
                 let row = serde_json::to_vec(&config).expect("texts and numbers are JSON");
                 txn.put(keys::autopilot(), Secret::new(row));
                 Ok(Reply::empty())
@@ -107,68 +110,6 @@ fn configuration(raft: &RaftStatus) -> Value {
         })
         .collect();
     json!({ "config": { "index": 0, "servers": servers } })
-}
-
-/// What the leader knows without measuring: who is in the group. It leads, so a majority of voters answers it.
-fn autopilot_state(raft: &RaftStatus) -> Value {
-    let names = |voters: bool| -> Vec<&str> {
-        raft.peers.iter().filter(|peer| peer.is_voter == voters).map(|peer| peer.member.name.as_str()).collect()
-    };
-    let (voters, non_voters) = (names(true), names(false));
-    let servers: Map<String, Value> = raft
-        .peers
-        .iter()
-        .map(|peer| {
-            let leads = raft.leader == Some(peer.id);
-            let status = match (leads, peer.is_voter) {
-                (true, _) => "leader",
-                (false, true) => "voter",
-                (false, false) => "non-voter",
-            };
-            let mut server = json!({
-                "id": peer.member.name,
-                "name": peer.member.name,
-                "address": peer.member.cluster_addr,
-                "node_status": if leads { "alive" } else { "unknown" },
-                "last_contact": "0s",
-                "last_term": raft.term.0,
-                "healthy": true,
-                "stable_since": "0001-01-01T00:00:00Z",
-                "status": status,
-                "version": API_VERSION,
-                "node_type": if peer.is_voter { "voter" } else { "read-replica" },
-            });
-            if leads {
-                // Of the others it is not measured: left out rather than made up.
-                server["last_index"] = json!(raft.committed.0);
-            }
-            (peer.member.name.clone(), server)
-        })
-        .collect();
-    json!({
-        "healthy": true,
-        "failure_tolerance": voters.len().saturating_sub(1) / 2,
-        "leader": raft.leader_peer().map_or("", |peer| peer.member.name.as_str()),
-        "voters": voters,
-        "non_voters": non_voters,
-        "servers": servers,
-    })
-}
-
-fn read_autopilot(txn: &mut Txn) -> Result<Map<String, Value>, EngineError> {
-    let stored = txn.get(&keys::autopilot())?;
-    let stored = stored.and_then(|row| serde_json::from_slice(row.expose()).ok());
-    Ok(stored.unwrap_or_else(|| {
-        super::object(json!({
-            "cleanup_dead_servers": false,
-            "dead_server_last_contact_threshold": "24h0m0s",
-            "disable_upgrade_migration": false,
-            "last_contact_threshold": "10s",
-            "max_trailing_logs": 1000,
-            "min_quorum": 0,
-            "server_stabilization_time": "10s",
-        }))
-    }))
 }
 
 /// Checks and takes what an operator changes. Dead servers are never removed by themselves, so that is refused.
@@ -222,9 +163,6 @@ mod tests {
         let servers = listed["config"]["servers"].as_array().unwrap();
         assert_eq!(servers[0], json!({ "node_id": "a", "address": "a:8201", "leader": true, "protocol_version": "3", "voter": true }));
         assert_eq!(servers[2], json!({ "node_id": "c", "address": "c:8201", "leader": false, "protocol_version": "3", "voter": false }));
-        let state = autopilot_state(&three());
-        assert_eq!((&state["leader"], &state["voters"], &state["non_voters"]), (&json!("a"), &json!(["a", "b"]), &json!(["c"])));
-        assert_eq!(state["servers"]["c"]["status"], "non-voter");
     }
 
     #[test]

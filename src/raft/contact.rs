@@ -1,0 +1,107 @@
+//! When nodes last heard of each other: a leader of its peers, a follower of its leader. Read on demand; kept as one number per peer.
+//!
+//! Not here: what is healthy (`core::autopilot`), leases and elections, which openraft measures for itself.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use openraft::{Instant as _, RaftMetrics};
+
+use super::types::Types;
+use crate::types::{Index, NodeId, Term};
+
+/// How a peer answers this leader.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Contact {
+    /// How long ago the last message that it answered was sent; `None` if it has answered none yet.
+    pub answered: Option<Duration>,
+    /// How long the last heartbeat took, there and back.
+    pub round_trip: Option<Duration>,
+    /// The last entry that it is known to hold.
+    pub matched: Index,
+    /// The term of that entry.
+    pub matched_term: Term,
+}
+
+/// When this node last heard of others.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Contacts {
+    /// On a follower: how long ago its leader's last message arrived.
+    pub leader: Option<Duration>,
+    /// The last entry in this node's log.
+    pub last: Index,
+    /// On a leader: the other nodes, learners too.
+    pub peers: BTreeMap<NodeId, Contact>,
+}
+
+/// A duration that is stored by one task and read by others; none at first.
+#[derive(Debug, Default)]
+pub struct Gauged(AtomicU64);
+
+impl Gauged {
+    pub fn set(&self, time: Duration) {
+        self.0.store(u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> Option<Duration> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            micros => Some(Duration::from_micros(micros)),
+        }
+    }
+}
+
+/// How long heartbeats took, by peer.
+#[derive(Clone, Debug, Default)]
+pub struct RoundTrips(Arc<Mutex<BTreeMap<u64, Arc<Gauged>>>>);
+
+impl RoundTrips {
+    /// Where that of `peer` is kept.
+    pub fn of(&self, peer: u64) -> Arc<Gauged> {
+        self.0.lock().expect("no holder of this lock panics").entry(peer).or_default().clone()
+    }
+}
+
+/// When the leader's last message arrived.
+#[derive(Debug)]
+pub struct Heard {
+    began: Instant,
+    at: Gauged,
+}
+
+impl Default for Heard {
+    fn default() -> Self {
+        Self { began: Instant::now(), at: Gauged::default() }
+    }
+}
+
+impl Heard {
+    /// Just now.
+    pub fn note(&self) {
+        self.at.set(self.began.elapsed());
+    }
+
+    /// How long ago.
+    pub fn ago(&self) -> Option<Duration> {
+        self.at.get().map(|at| self.began.elapsed().saturating_sub(at))
+    }
+}
+
+/// What openraft and the transport know now.
+pub fn contacts(now: &RaftMetrics<Types>, round_trips: &RoundTrips, heard: &Heard) -> Contacts {
+    let answered = now.heartbeat.iter().flatten().filter(|(id, _)| **id != now.id);
+    let peers = answered.map(|(id, sent)| {
+        let matched = now.replication.as_ref().and_then(|peers| peers.get(id).cloned().flatten());
+        let contact = Contact {
+            answered: sent.as_ref().map(|sent| sent.elapsed()),
+            round_trip: round_trips.of(*id).get(),
+            matched: Index(matched.as_ref().map_or(0, |id| id.index)),
+            matched_term: Term(matched.as_ref().map_or(0, |id| id.leader_id.term)),
+        };
+        (NodeId(*id), contact)
+    });
+    let is_leader = now.heartbeat.is_some();
+    Contacts { leader: if is_leader { None } else { heard.ago() }, last: Index(now.last_log_index.unwrap_or(0)), peers: peers.collect() }
+}
