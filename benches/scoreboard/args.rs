@@ -65,4 +65,16 @@ pub enum Part {
         /// How long.
         seconds: f64,
     },
+    /// A wide-area network to these addresses: commands on standard input.
+    #[command(hide = true)]
+    Wan {
+        /// Where each door leads.
+        far: Vec<String>,
+    },
+    /// Writes markers on a primary.
+    #[command(hide = true)]
+    Marker,
+    /// Looks for them on a secondary.
+    #[command(hide = true)]
+    Watcher,
 }

@@ -4,10 +4,11 @@
 //! | --- | --- |
 //! | [`args`] | the command line |
 //! | [`metric`], [`metrics`] | what is measured: one file each |
-//! | [`result`], [`table`], [`plots`] | what came out: raw numbers, a table of them, pictures |
+//! | [`result`], [`table`], [`plots`], [`page`] | what came out: raw numbers, a table of them, pictures, and a page with all |
 //! | [`stage`], [`rounds`], [`session`] | what a metric works with: settings, peers, temporary folder; interleaved rounds |
 //! | [`cluster`] | three nodes as processes: Coffer, OpenBao, etcd |
 //! | [`load`] | the load generator, a process of its own |
+//! | [`wan`], [`lag`] | a wide-area network between two clusters; from acknowledged here to seen there |
 //! | [`probe`], [`counters`], [`machine`] | what the machine can do, what processes used, what the machine is |
 //!
 //! The rules are in `docs/performance.md`. Not here: gates that run in CI (`tests/`).
@@ -16,10 +17,12 @@
 mod args;
 mod cluster;
 mod counters;
+mod lag;
 mod load;
 mod machine;
 mod metric;
 mod metrics;
+mod page;
 mod plots;
 mod probe;
 mod result;
@@ -28,6 +31,7 @@ mod run;
 mod session;
 mod stage;
 mod table;
+mod wan;
 
 use std::process::ExitCode;
 
@@ -41,6 +45,9 @@ fn main() -> ExitCode {
         Some(Part::Load) => load::run(),
         Some(Part::Probe { folder }) => probe::run(folder),
         Some(Part::Syncs { folder, seconds }) => probe::disk::run_syncs(folder, *seconds),
+        Some(Part::Wan { far }) => wan::run(far),
+        Some(Part::Marker) => lag::run_marker(),
+        Some(Part::Watcher) => lag::run_watcher(),
         None => run::run(&args),
     };
     match done {

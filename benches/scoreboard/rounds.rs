@@ -66,7 +66,7 @@ pub fn interleaved(stage: &Stage, systems: &[System], mut turn: impl FnMut(Syste
 }
 
 /// How the reason of a turn begins that is void only for the machine's sake.
-const NOISE: &str = "the machine changed";
+pub const NOISE: &str = "the machine changed";
 
 impl Rounds {
     /// The median of a value over the turns that count; else why there is none.

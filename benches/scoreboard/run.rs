@@ -10,7 +10,7 @@ use crate::machine::{self, Machine};
 use crate::metric::Metric;
 use crate::result::{Measured, Scoreboard};
 use crate::stage::Stage;
-use crate::{cluster, metrics, table};
+use crate::{cluster, metrics, page, table};
 
 /// Numbers of a build with debug assertions mean nothing.
 const PROFILE: &str = if cfg!(debug_assertions) { "debug" } else { "release" };
@@ -80,7 +80,9 @@ fn keep(board: &Scoreboard, folder: &Path, name: &str) -> anyhow::Result<()> {
     fs::create_dir_all(folder)?;
     let path = folder.join(format!("{name}.json"));
     fs::write(&path, serde_json::to_string_pretty(board)?).with_context(|| path.display().to_string())?;
-    println!("\nraw numbers: {}", path.display());
+    let shown = folder.join(format!("{name}.html"));
+    fs::write(&shown, page::render(board)).with_context(|| shown.display().to_string())?;
+    println!("\nraw numbers: {}\npage: {}", path.display(), shown.display());
     Ok(())
 }
 

@@ -44,7 +44,8 @@ pub fn render(board: &Scoreboard) -> String {
     out
 }
 
-fn notes(metric: &Measured) -> Vec<String> {
+/// Notes, and why numbers are missing.
+pub fn notes(metric: &Measured) -> Vec<String> {
     let mut notes = metric.notes.clone();
     for line in &metric.lines {
         for (system, reading) in line.peers.iter().map(|(name, reading)| (name.as_str(), reading)).chain([("coffer", &line.coffer)]) {

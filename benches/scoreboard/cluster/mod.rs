@@ -7,6 +7,7 @@
 pub mod coffer;
 pub mod etcd;
 pub mod openbao;
+pub mod pair;
 pub mod server;
 pub mod vault;
 pub mod vault_api;

@@ -29,7 +29,9 @@ pub struct VaultCluster {
     servers: Vec<Server>,
     /// One to each node, in the order of the servers.
     pub apis: Vec<VaultApi>,
-    unseal_key: String,
+    /// Where nodes, and secondaries, reach each: `127.0.0.1:8201`, in the order of the servers.
+    pub cluster_addresses: Vec<String>,
+    pub unseal_key: String,
     pub root_token: String,
     /// A service token that may do what the load does.
     pub token: String,
@@ -59,6 +61,7 @@ impl VaultCluster {
             folder: wanted.folder.clone(),
             servers,
             apis,
+            cluster_addresses: ports.chunks(2).map(|pair| format!("127.0.0.1:{}", pair[1])).collect(),
             unseal_key: String::new(),
             root_token: String::new(),
             token: String::new(),

@@ -7,8 +7,11 @@ mod kv_disk;
 mod kv_latency;
 mod kv_read;
 mod kv_write;
+mod lag;
 mod listing;
 mod login;
+mod outage;
+mod shipping;
 mod tokens;
 
 use crate::metric::Metric;
@@ -24,6 +27,9 @@ pub fn all() -> Vec<Box<dyn Metric>> {
         Box::new(tokens::Tokens),
         Box::new(login::Logins),
         Box::new(audit::Audit),
+        Box::new(lag::Lag),
+        Box::new(shipping::Shipping),
+        Box::new(outage::Outage),
         Box::new(listing::Listing),
     ];
     all.extend(absent::ALL.into_iter().map(|metric| Box::new(metric) as Box<dyn Metric>));
