@@ -1,10 +1,17 @@
-//! The scoreboard's instruments are right: the line between clusters, lags from moments, axes of the page.
+//! The scoreboard's instruments are right: a lost write is noticed, a quantile is the right one, an answer ends where it ends; the line
+//! between clusters, lags from moments, axes of the page.
 //!
 //! The parts are the bench's own files. Not here: what they measure (`make bench`).
 #![allow(dead_code, missing_docs, clippy::unwrap_used, reason = "tests, of some functions of each file")]
 
 #[path = "../benches/scoreboard/page/axis.rs"]
 mod axis;
+#[path = "../benches/scoreboard/load/framing.rs"]
+mod framing;
+#[path = "../benches/scoreboard/load/latencies.rs"]
+mod latencies;
+#[path = "../benches/scoreboard/load/ledger.rs"]
+mod ledger;
 #[path = "../benches/scoreboard/wan/line.rs"]
 mod line;
 #[path = "../benches/scoreboard/wan/pump.rs"]
@@ -201,5 +208,81 @@ mod axis_tests {
         let axis = Axis::of(Spread::Nines, [0.9999].into_iter(), 100.0);
         let places: Vec<f64> = [0.0, 0.9, 0.99, 0.999, 0.9999].map(|share| axis.place(share).round()).to_vec();
         assert_eq!(places, [0.0, 25.0, 50.0, 75.0, 100.0]);
+    }
+}
+
+mod load_tests {
+    use std::time::Duration;
+
+    use super::framing::{Framing, head, joined};
+    use super::latencies::{Latencies, quantile};
+    use super::ledger::{Entry, Ledger};
+
+    #[test]
+    fn a_lost_write_is_noticed_and_a_lost_answer_is_not_one() {
+        // Ten sent, eight acknowledged, the ninth attempt last.
+        let entry = Entry { attempts: 10, acknowledged: 8, last_acknowledged: 9 };
+        let check =
+            |attempt, versions, agrees| assert_eq!(entry.agrees(attempt, versions), agrees, "attempt {attempt}, {versions} versions");
+        check(9, 8, true);
+        // The tenth was carried out, its answer lost in the crash.
+        check(10, 9, true);
+        check(10, 10, true);
+        // The last acknowledged is gone.
+        check(8, 8, false);
+        // The newest is there, but one before it is missing.
+        check(9, 7, false);
+        check(10, 7, false);
+        // More than was ever sent.
+        check(11, 10, false);
+        check(10, 11, false);
+    }
+
+    #[test]
+    fn a_ledger_is_read_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger");
+        assert_eq!(Ledger::read(&path).unwrap(), Ledger::default());
+        let written = Ledger { keys: vec![Entry { attempts: 3, acknowledged: 2, last_acknowledged: 2 }], tokens: vec!["a".into()] };
+        written.write(&path).unwrap();
+        assert_eq!(Ledger::read(&path).unwrap(), written);
+    }
+
+    #[test]
+    fn quantiles_are_those_of_the_numbers() {
+        let counts = [(10, 50), (20, 49), (5000, 1)];
+        let check = |share, expected| assert_eq!(quantile(&counts, share), Some(expected), "{share}");
+        check(0.0, 10.0);
+        check(0.5, 10.0);
+        check(0.51, 20.0);
+        check(0.99, 20.0);
+        check(0.991, 5000.0);
+        check(1.0, 5000.0);
+        assert_eq!(quantile(&[], 0.5), None);
+    }
+
+    #[test]
+    fn latencies_keep_three_digits_and_every_count() {
+        let mut latencies = Latencies::new();
+        for micros in [0, 1, 150, 150, 12_345, 700_000_000] {
+            latencies.record(Duration::from_micros(micros));
+        }
+        let counts = latencies.counts();
+        assert_eq!(latencies.count(), 6);
+        assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), 6);
+        assert_eq!(&counts[..2], &[(1, 2), (150, 2)]);
+        assert!((12_330..12_360).contains(&counts[2].0), "{counts:?}");
+        assert!(counts[3].0 >= 599_000_000, "the longest is kept as the longest: {counts:?}");
+    }
+
+    #[test]
+    fn an_answer_ends_where_its_head_says() {
+        let sized = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nContent-Length: 12";
+        assert_eq!(head(sized.as_bytes()), Some((200, Framing::Bytes(12))));
+        assert_eq!(head(b"HTTP/1.1 204 No Content\r\ndate: x"), Some((204, Framing::Bytes(0))));
+        assert_eq!(head(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked"), Some((200, Framing::Chunks)));
+        assert_eq!(head(b"garbage"), None);
+        assert_eq!(joined(b"3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n").as_deref(), Some(&b"abc0123456789"[..]));
+        assert_eq!(joined(b"3\r\nab"), None);
     }
 }

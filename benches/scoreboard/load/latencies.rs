@@ -1,4 +1,4 @@
-//! Latencies in microseconds: three digits kept, from one microsecond to ten minutes.
+//! Latencies in microseconds: three digits kept, from one microsecond to ten minutes. `tests/scoreboard.rs` tests it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What was tried and acknowledged, key by key: what a read-back is compared with.
+//! What was tried and acknowledged, key by key: what a read-back is compared with. `tests/scoreboard.rs` tests it.
 
 use std::fs;
 use std::path::Path;

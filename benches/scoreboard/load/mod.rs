@@ -9,6 +9,7 @@ pub mod clients;
 mod drive;
 mod etcd_client;
 mod etcd_wire;
+mod framing;
 pub mod generator;
 pub mod http_client;
 pub mod latencies;
