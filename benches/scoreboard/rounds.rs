@@ -24,39 +24,13 @@ pub struct Rounds {
 /// # Errors
 /// If a probe fails.
 pub fn interleaved(stage: &Stage, systems: &[System], mut turn: impl FnMut(System) -> anyhow::Result<Vec<Turn>>) -> anyhow::Result<Rounds> {
-    let present = stage.present(systems);
-    let absent = systems.iter().filter_map(|system| Some((*system, stage.absence(*system)?))).collect();
-    let mut rounds = Rounds { absent, forgiving: stage.settings.quick, ..Rounds::default() };
-    let turns = if stage.settings.quick { present.len() } else { 2 * present.len() };
-    stage.bar.set_length(u64::from(stage.settings.rounds) * turns as u64);
-    stage.bar.set_position(0);
+    let wanted = stage.settings.rounds;
+    let mut rounds = Rounds::among(stage, systems);
+    let places = if stage.settings.quick { 1 } else { 2 };
+    stage.bar.set_length(u64::from(wanted) * (places * stage.present(systems).len()) as u64);
     let (mut valid, mut round) = (0, 0);
-    while valid < stage.settings.rounds && round < stage.settings.rounds + EXTRA_MAX {
-        stage.say("probe");
-        let before = probe::take(&stage.scratch)?;
-        let from = rounds.turns.len();
-        for place in 0..turns {
-            let system = present[place % present.len()];
-            let made = turn(system).unwrap_or_else(|error| {
-                let text = format!("{error:#}");
-                rounds.notes.push(format!("round {round}: {} failed: {text}", system.name()));
-                vec![Turn { system: system.name().into(), void: Some(text), ..Turn::default() }]
-            });
-            let place = u32::try_from(place).expect("a few");
-            rounds.turns.extend(made.into_iter().map(|turn| Turn { round, place, ..turn }));
-            stage.bar.inc(1);
-        }
-        stage.say("probe");
-        let after = probe::take(&stage.scratch)?;
-        if let Some(what) = before.differs(&after) {
-            rounds.notes.push(format!("round {round} is void: {what}"));
-            for turn in &mut rounds.turns[from..] {
-                turn.void.get_or_insert_with(|| format!("{NOISE}: {what}"));
-            }
-        } else {
-            valid += 1;
-        }
-        rounds.probes.extend([before, after]);
+    while valid < wanted && round < wanted + EXTRA_MAX {
+        valid += u32::from(rounds.round(stage, systems, round, places, &mut turn)?);
         round += 1;
         if stage.settings.quick {
             break;
@@ -65,10 +39,65 @@ pub fn interleaved(stage: &Stage, systems: &[System], mut turn: impl FnMut(Syste
     Ok(rounds)
 }
 
+/// One round with one turn of each: for what takes so long that five would take a day. What the machine did meanwhile is shown beside,
+/// and does not void it.
+///
+/// # Errors
+/// If a probe fails.
+pub fn once(stage: &Stage, systems: &[System], mut turn: impl FnMut(System) -> anyhow::Result<Vec<Turn>>) -> anyhow::Result<Rounds> {
+    let mut rounds = Rounds { forgiving: true, ..Rounds::among(stage, systems) };
+    stage.bar.set_length(stage.present(systems).len() as u64);
+    rounds.round(stage, systems, 0, 1, &mut turn)?;
+    Ok(rounds)
+}
+
 /// How the reason of a turn begins that is void only for the machine's sake.
 pub const NOISE: &str = "the machine changed";
 
 impl Rounds {
+    fn among(stage: &Stage, systems: &[System]) -> Self {
+        stage.bar.set_position(0);
+        let absent = systems.iter().filter_map(|system| Some((*system, stage.absence(*system)?))).collect();
+        Self { absent, forgiving: stage.settings.quick, ..Self::default() }
+    }
+
+    /// Probe, `places` turns of each in turn, probe. Whether the machine stayed the same.
+    fn round(
+        &mut self,
+        stage: &Stage,
+        systems: &[System],
+        round: u32,
+        places: usize,
+        turn: &mut impl FnMut(System) -> anyhow::Result<Vec<Turn>>,
+    ) -> anyhow::Result<bool> {
+        let present = stage.present(systems);
+        stage.say("probe");
+        let before = probe::take(&stage.scratch)?;
+        let from = self.turns.len();
+        for place in 0..places * present.len() {
+            let system = present[place % present.len()];
+            let made = turn(system).unwrap_or_else(|error| {
+                let text = format!("{error:#}");
+                self.notes.push(format!("round {round}: {} failed: {text}", system.name()));
+                vec![Turn { system: system.name().into(), void: Some(text), ..Turn::default() }]
+            });
+            let place = u32::try_from(place).expect("a few");
+            self.turns.extend(made.into_iter().map(|turn| Turn { round, place, ..turn }));
+            stage.bar.inc(1);
+        }
+        stage.say("probe");
+        let after = probe::take(&stage.scratch)?;
+        let differs = before.differs(&after);
+        if let Some(what) = &differs {
+            self.notes.push(format!("round {round} is void: {what}"));
+            for turn in &mut self.turns[from..] {
+                turn.void.get_or_insert_with(|| format!("{NOISE}: {what}"));
+            }
+        }
+        self.probes.extend([before, after]);
+        Ok(differs.is_none())
+    }
+
     /// The median of a value over the turns that count; else why there is none.
     pub fn reading(&self, system: System, case: &str, value: &str) -> Reading {
         if let Some((_, why)) = self.absent.iter().find(|(absent, _)| *absent == system) {

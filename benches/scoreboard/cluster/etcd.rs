@@ -100,6 +100,9 @@ impl Cluster for EtcdCluster {
         let address = wait_for("a leader of etcd", LONG, || self.leader())?;
         Ok(Target::Etcd { address })
     }
+    fn targets(&self) -> Vec<Target> {
+        self.addresses.iter().map(|address| Target::Etcd { address: address.clone() }).collect()
+    }
     fn restart(&mut self) -> anyhow::Result<()> {
         for server in &mut self.servers {
             server.start()?;

@@ -67,6 +67,12 @@ pub trait Cluster {
     /// # Errors
     /// If there is no active node within [`LONG`].
     fn target(&self) -> anyhow::Result<Target>;
+    /// Where clients reach each node, in the order of the servers.
+    fn targets(&self) -> Vec<Target>;
+    /// Raft's term: it grows with each election. `None` if nobody says.
+    fn term(&self) -> Option<f64> {
+        None
+    }
     /// Starts what is not running, and returns once the cluster takes writes.
     ///
     /// # Errors

@@ -162,6 +162,14 @@ impl Cluster for VaultCluster {
     fn target(&self) -> anyhow::Result<Target> {
         Ok(Target::Vault { address: self.active()?.address.clone(), token: self.token.clone() })
     }
+    fn targets(&self) -> Vec<Target> {
+        self.apis.iter().map(|api| Target::Vault { address: api.address.clone(), token: self.token.clone() }).collect()
+    }
+    fn term(&self) -> Option<f64> {
+        let (_, answer) = self.active().ok()?.call("GET", "sys/storage/raft/autopilot/state", &self.root_token, None).ok()?;
+        let servers = answer["data"]["servers"].as_object()?;
+        servers.values().filter_map(|server| server["last_term"].as_f64()).reduce(f64::max)
+    }
     fn restart(&mut self) -> anyhow::Result<()> {
         self.start_processes()?;
         self.unseal()

@@ -2,6 +2,7 @@
 
 mod absent;
 mod audit;
+mod failover;
 mod kv_cpu;
 mod kv_disk;
 mod kv_latency;
@@ -11,6 +12,7 @@ mod lag;
 mod listing;
 mod login;
 mod outage;
+mod restart;
 mod shipping;
 mod tokens;
 
@@ -30,6 +32,8 @@ pub fn all() -> Vec<Box<dyn Metric>> {
         Box::new(lag::Lag),
         Box::new(shipping::Shipping),
         Box::new(outage::Outage),
+        Box::new(failover::Failover),
+        Box::new(restart::Restart),
         Box::new(listing::Listing),
     ];
     all.extend(absent::ALL.into_iter().map(|metric| Box::new(metric) as Box<dyn Metric>));

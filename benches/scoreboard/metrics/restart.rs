@@ -1,0 +1,116 @@
+//! Metric 17, in part: how soon a cluster with many secrets and leases takes writes again after all its nodes were killed.
+//!
+//! Each lease is that of a service token. Not here: how long a checkpoint takes, as no call makes one yet.
+
+use std::time::Instant;
+
+use crate::cluster::vault::MOUNT;
+use crate::cluster::{Cluster, LONG, System, wait_for};
+use crate::counters::resident_mib;
+use crate::load::generator::generate;
+use crate::load::plan::{Pace, Plan, Target, Work};
+use crate::metric::Metric;
+use crate::result::{Measured, Turn};
+use crate::rounds::once;
+use crate::stage::Stage;
+
+const SYSTEMS: [System; 2] = [System::Coffer, System::OpenBao];
+/// Secrets, and as many leases.
+const MANY: u32 = 1_000_000;
+const MANY_QUICK: u32 = 10_000;
+/// OpenBao is given fewer: it would take hours to fill.
+const PEER_SHARE: u32 = 10;
+const RESTARTS: u32 = 3;
+const CLIENTS: u32 = 64;
+/// Leases are made in stretches of so many seconds until there are enough.
+const STRETCH_S: f64 = 5.0;
+const TOKEN: &str = r#"{"policies":["bench"],"no_parent":true,"ttl":"24h"}"#;
+
+const CASE: &str = "all nodes killed and started";
+
+/// The metric.
+pub struct Restart;
+
+impl Metric for Restart {
+    fn number(&self) -> u8 {
+        17
+    }
+    fn name(&self) -> &'static str {
+        "restart"
+    }
+    fn title(&self) -> &'static str {
+        "Restart with many secrets and leases (checkpoints: no call makes one yet)"
+    }
+    fn run(&self, stage: &Stage) -> anyhow::Result<Measured> {
+        let many = if stage.settings.quick { MANY_QUICK } else { MANY };
+        let rounds = once(stage, &SYSTEMS, |system| {
+            let count = if system == System::Coffer { many } else { many / PEER_SHARE };
+            turn(stage, system, count)
+        })?;
+        let line = |value: &str, unit: &str| rounds.line(CASE, value, unit, false, &[System::OpenBao]);
+        let lines = vec![
+            line("ready s", "s to the first write").bar("gate", 2.0).bar_times("moonshot", 10.0, "openbao"),
+            line("resident MiB a node", "MiB resident a node"),
+        ];
+        let mut measured = Measured { lines, ..rounds.measured() };
+        measured.notes.push(format!(
+            "Coffer held {many} secrets and {many} leases, OpenBao {0} and {0}; keys are given as soon as a node asks, in turn",
+            many / PEER_SHARE
+        ));
+        Ok(measured)
+    }
+}
+
+fn turn(stage: &Stage, system: System, count: u32) -> anyhow::Result<Vec<Turn>> {
+    let mut cluster = stage.start(system, false)?;
+    stage.say(&format!("{}: {count} secrets", system.name()));
+    let fill = plan(stage, cluster.as_ref(), Work::Fill, count)?;
+    let filled = generate(&fill, |_| Ok(()))?;
+    anyhow::ensure!(filled.failed.is_empty(), "secrets could not be written: {:?}", filled.failed);
+    stage.say(&format!("{}: {count} leases", system.name()));
+    let create = Work::Call { method: "POST".into(), path: "auth/token/create".into(), body: TOKEN.into(), keep_token: false };
+    let lease = Plan { seconds: STRETCH_S, ..plan(stage, cluster.as_ref(), create, count)? };
+    let mut leases = 0;
+    while leases < u64::from(count) {
+        let made = generate(&lease, |_| Ok(()))?.completed;
+        anyhow::ensure!(made > 0, "no lease was made in {STRETCH_S} s");
+        leases += made;
+    }
+    (0..if stage.settings.quick { 1 } else { RESTARTS }).map(|_| restart(stage, cluster.as_mut(), leases)).collect()
+}
+
+fn plan(stage: &Stage, cluster: &dyn Cluster, work: Work, keys: u32) -> anyhow::Result<Plan> {
+    Ok(Plan {
+        target: cluster.target()?,
+        work,
+        pace: Pace::Closed,
+        clients: CLIENTS,
+        keys,
+        value_bytes: stage.settings.value_bytes,
+        warm_up_seconds: 0.0,
+        seconds: stage.settings.seconds,
+        until_killed: false,
+        ledger: None,
+    })
+}
+
+fn restart(stage: &Stage, cluster: &mut dyn Cluster, leases: u64) -> anyhow::Result<Turn> {
+    stage.say(&format!("{}: {CASE}", cluster.system().name()));
+    cluster.kill();
+    let begun = Instant::now();
+    cluster.restart()?;
+    let Target::Vault { address, token } = cluster.target()? else { anyhow::bail!("a cluster of another kind") };
+    wait_for("a write after the restart", LONG, || {
+        let written =
+            ureq::put(format!("http://{address}/v1/{MOUNT}/data/restarted")).header("X-Vault-Token", &token).send(r#"{"data":{"a":"b"}}"#);
+        written.ok()
+    })?;
+    let ready = begun.elapsed();
+    let resident: Vec<f64> = cluster.pids().into_iter().filter_map(resident_mib).collect();
+    let mut turn = Turn { system: cluster.system().name().into(), case: CASE.into(), ..Turn::default() };
+    let mean = resident.iter().sum::<f64>() / resident.len().max(1) as f64;
+    for (name, value) in [("ready s", ready.as_secs_f64()), ("resident MiB a node", mean), ("leases", leases as f64)] {
+        turn.values.insert(name.into(), value);
+    }
+    Ok(turn)
+}
