@@ -244,8 +244,8 @@ impl Links for NoLinks {
     fn describe(&self) -> serde_json::Map<String, Value> {
         serde_json::Map::new()
     }
-    fn catching_up(&self) -> (bool, u64) {
-        (false, 0)
+    fn wholeness(&self) -> crate::core::replication::Wholeness {
+        crate::core::replication::Wholeness::default()
     }
 }
 

@@ -216,6 +216,11 @@ impl Handle {
         self.shared.status.catching_up()
     }
 
+    /// A secondary: whether it has a link, and how long ago it knew itself to have everything, in milliseconds.
+    pub fn last_whole(&self, now: Timestamp) -> (bool, Option<u64>) {
+        self.shared.status.last_whole(now)
+    }
+
     /// A primary: whether every secondary that is connected has all that there is.
     pub fn is_drained(&self) -> bool {
         self.shared.status.is_drained(self.shared.parts.store.positions().performance.wal)

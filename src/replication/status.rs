@@ -154,6 +154,13 @@ impl Status {
         (is_comparing, following.primary.freshness.records_behind())
     }
 
+    /// A secondary: whether it has a link, and how long ago it knew itself to have everything, in milliseconds.
+    pub fn last_whole(&self, now: Timestamp) -> (bool, Option<u64>) {
+        let inner = self.inner();
+        let primary = &inner.following.primary;
+        (primary.is_connected, primary.lag_ms(now))
+    }
+
     /// A primary: whether every secondary that is connected acknowledged `at`.
     pub fn is_drained(&self, at: WalIndex) -> bool {
         self.inner().secondaries.values().filter(|peer| peer.is_connected).all(|peer| peer.freshness.reached() >= at)
@@ -196,11 +203,11 @@ impl Status {
         let mut shown = object(json!({
             "state": if following.connection == Connection::Ready { word_of(following.phase) } else { "idle" },
             "connection_state": following.connection.word(),
-            "primary_cluster_addr": primary.cluster_addr,
+            "primary_cluster_addr": if primary.cluster_addr.is_empty() { following.known_addrs.first() } else { Some(&primary.cluster_addr) },
             "known_primary_cluster_addrs": following.known_addrs,
             "last_remote_wal": at.wal.0,
-            "last_start": following.started.rfc3339(),
-            "state_since": following.since.rfc3339(),
+            "last_start": time_shown(following.started),
+            "state_since": time_shown(following.since),
             "lag_records": primary.freshness.records_behind(),
             "lag_seconds": primary.lag_ms(now).map(seconds),
         }));
@@ -208,6 +215,9 @@ impl Status {
         shown.insert("primaries".to_owned(), Value::Array(primaries));
         if let Some(error) = &following.last_error {
             shown.insert("last_error".to_owned(), json!(error));
+            if shown["state"] == "idle" {
+                shown.insert("state_reason".to_owned(), json!(error));
+            }
         }
         if let Phase::Fetching(progress) = following.phase {
             let (done, total) = (progress.pages_done, progress.pages_total);
@@ -235,19 +245,27 @@ fn seconds(ms: u64) -> f64 {
 }
 
 fn peer_shown(peer: &PeerStatus, now: Timestamp) -> Map<String, Value> {
-    let text = |ms: Option<u64>| ms.unwrap_or(0).to_string();
-    let whole_seconds = Timestamp::from_secs(peer.last_heartbeat.secs()).rfc3339().replace(".000Z", "Z");
-    object(json!({
+    let whole_seconds = time_shown(Timestamp::from_secs(peer.last_heartbeat.secs())).replace(".000Z", "Z");
+    let mut shown = object(json!({
         "api_address": peer.api_addr,
         "cluster_address": peer.cluster_addr,
         "connection_status": if peer.is_connected { "connected" } else { "disconnected" },
         "last_heartbeat": whole_seconds,
         "last_heartbeat_duration_ms": peer.heartbeat_ms.to_string(),
         "clock_skew_ms": peer.skew_ms.to_string(),
-        "replication_primary_canary_age_ms": text(peer.freshness.age_ms(now)),
         "lag_records": peer.freshness.records_behind(),
         "lag_seconds": peer.lag_ms(now).map(seconds),
-    }))
+    }));
+    // Before the copy was whole for the first time, it has no age: zero would say that it is fresh.
+    if let Some(age) = peer.freshness.age_ms(now) {
+        shown.insert("replication_primary_canary_age_ms".to_owned(), json!(age.to_string()));
+    }
+    shown
+}
+
+/// What never was is Go's zero time, as clients expect, not 1970.
+fn time_shown(time: Timestamp) -> String {
+    if time.0 == 0 { "0001-01-01T00:00:00Z".to_owned() } else { time.rfc3339() }
 }
 
 fn object(value: Value) -> Map<String, Value> {
@@ -299,11 +317,17 @@ mod tests {
     #[test]
     fn a_secondary_that_is_not_connected_is_idle_and_says_why() {
         let status = Status::default();
+        status.known_addrs(vec!["https://p:8201".to_owned()]);
+        status.connection(Connection::Connecting, None, Timestamp(1));
+        let shown = Value::Object(status.describe_secondary(Position::default(), Timestamp(3)));
+        assert_eq!((&shown["state"], &shown["connection_state"]), (&json!("idle"), &json!("connecting")));
+        assert_eq!((&shown["primary_cluster_addr"], &shown["last_start"]), (&json!("https://p:8201"), &json!("0001-01-01T00:00:00Z")));
+        assert_eq!((&shown["lag_seconds"], &shown["primaries"]), (&Value::Null, &json!([])));
         status.phase(Phase::Streaming, Timestamp(1));
         status.connection(Connection::TransientFailure, Some("no route".to_owned()), Timestamp(2));
         let shown = Value::Object(status.describe_secondary(Position::default(), Timestamp(3)));
         assert_eq!((&shown["state"], &shown["connection_state"]), (&json!("idle"), &json!("transient_failure")));
-        assert_eq!(shown["last_error"], "no route");
+        assert_eq!((&shown["last_error"], &shown["state_reason"]), (&json!("no route"), &json!("no route")));
         status.connection(Connection::Ready, None, Timestamp(4));
         assert_eq!(status.describe_secondary(Position::default(), Timestamp(5))["state"], "stream-wals");
     }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::join_client::post;
 use crate::cluster;
 use crate::core::join::JoinTarget;
-use crate::core::replication::{Links, PrimaryClient};
+use crate::core::replication::{Links, PrimaryClient, Wholeness};
 use crate::core::{BootstrapPackage, Core, CoreObserver};
 use crate::crypto::cert::Identity;
 use crate::machine::Applied;
@@ -41,8 +41,10 @@ impl Links for Streams {
     fn describe(&self) -> Map<String, Value> {
         self.handle.describe(self.clock.now())
     }
-    fn catching_up(&self) -> (bool, u64) {
-        self.handle.catching_up()
+    fn wholeness(&self) -> Wholeness {
+        let (is_comparing, records_behind) = self.handle.catching_up();
+        let (is_connected, behind_ms) = self.handle.last_whole(self.clock.now());
+        Wholeness { is_comparing, is_connected, records_behind, behind_ms }
     }
 
     fn is_drained(&self) -> bool {

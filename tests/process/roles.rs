@@ -425,3 +425,57 @@ fn changing_places_under_load_loses_no_acknowledged_write() {
         assert!(lost.is_empty(), "lost: {lost:?}");
     });
 }
+
+/// The fields that tools read, with their types: numbers are numbers, milliseconds and epochs are text.
+#[track_caller]
+fn has_fields(shown: &Value, texts: &[&str], numbers: &[&str], arrays: &[&str]) {
+    let missing = |names: &[&str], is: fn(&Value) -> bool| -> Vec<String> {
+        names.iter().filter(|name| !is(&shown[**name])).map(|name| (*name).to_owned()).collect()
+    };
+    let wrong = [missing(texts, Value::is_string), missing(numbers, Value::is_number), missing(arrays, Value::is_array)].concat();
+    assert!(wrong.is_empty(), "{wrong:?} in {shown:#}");
+}
+
+/// From the first link to a promotion without one.
+#[test]
+fn both_sides_say_how_they_stand_and_a_promotion_what_it_may_miss() {
+    const BOTH: &[&str] =
+        &["mode", "state", "cluster_id", "merkle_root", "primary_cluster_addr", "last_corruption_check_epoch", "last_reindex_epoch"];
+    const PEER: &[&str] = &[
+        "api_address",
+        "cluster_address",
+        "connection_status",
+        "last_heartbeat",
+        "last_heartbeat_duration_ms",
+        "clock_skew_ms",
+        "replication_primary_canary_age_ms",
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let (mut first, second) = (primary(folder.path()), Cluster::start(folder.path(), "second", 1));
+    let root = first.root.clone();
+    let tester = activate(&first.nodes[0], &root, &second, "second");
+    let b = &second.nodes[0];
+    equal(&first.nodes[0], b);
+    wait_until("the copy is known to be whole", LONG, || status(b)["lag_seconds"] == 0.0);
+    wait_until("the primary knows it too", LONG, || status(&first.nodes[0])["secondaries"][0]["lag_seconds"] == 0.0);
+    let (here, there) = (status(&first.nodes[0]), status(b));
+    has_fields(&here, BOTH, &["last_performance_wal", "last_wal", "ssct_generation_counter"], &["known_secondaries", "secondaries"]);
+    has_fields(&here["secondaries"][0], &[PEER, &["node_id"]].concat(), &["lag_records", "lag_seconds"], &[]);
+    let texts = [BOTH, &["connection_state", "secondary_id", "last_start"]].concat();
+    has_fields(&there, &texts, &["last_remote_wal", "ssct_generation_counter"], &["known_primary_cluster_addrs", "primaries"]);
+    has_fields(&there["primaries"][0], PEER, &["lag_records", "lag_seconds"], &[]);
+    assert_eq!((&here["corrupted_merkle_tree"], &there["corrupted_merkle_tree"]), (&json!(false), &json!(false)));
+
+    first.nodes[0].kill();
+    wait_until("it says that the primary is gone", LONG, || status(b)["connection_state"] == "transient_failure");
+    let alone = status(b);
+    assert_eq!((&alone["state"], &alone["primaries"][0]["connection_status"]), (&json!("idle"), &json!("disconnected")));
+    assert!(alone["state_reason"].is_string() && alone["lag_seconds"].is_number(), "{alone}");
+    assert_eq!((&alone["merkle_root"], &alone["last_remote_wal"]), (&there["merkle_root"], &there["last_remote_wal"]));
+    let answer = operate(b, &tester, "secondary/promote", &json!({}));
+    assert!(answer["warnings"].to_string().contains("without a link to its primary: it last knew itself to have everything"), "{answer}");
+    becomes(b, "primary");
+    let promotion = status(b)["promotion"].clone();
+    assert_eq!((&promotion["connected"], &promotion["wal"]), (&json!(false), &there["last_remote_wal"]));
+    assert!(promotion["lag_seconds"].is_number(), "{promotion}");
+}

@@ -36,6 +36,26 @@ use crate::machine::{Applied, Batch, Command, Guard, Op, Outcome, Role};
 use crate::types::Secret;
 use record::RoleRecord;
 
+/// What a secondary knows of how whole its copy is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wholeness {
+    /// Whether it is comparing with its primary, or fetching what differs.
+    pub is_comparing: bool,
+    /// Whether it has a link to its primary.
+    pub is_connected: bool,
+    /// How many records it knows itself to be behind.
+    pub records_behind: u64,
+    /// How long ago it knew itself to have everything, in milliseconds; `None` if it never did.
+    pub behind_ms: Option<u64>,
+}
+
+impl Wholeness {
+    /// Whether a promotion now may miss something that the primary acknowledged.
+    fn may_miss(&self) -> bool {
+        self.is_comparing || !self.is_connected || self.records_behind > 0
+    }
+}
+
 /// The running streams of this node: a seam that `server` fills with `replication`.
 #[async_trait]
 pub trait Links: Send + Sync + 'static {
@@ -49,8 +69,8 @@ pub trait Links: Send + Sync + 'static {
     fn cut(&self, secondary_id: &str);
     /// Their part of the status body.
     fn describe(&self) -> Map<String, Value>;
-    /// A secondary: whether it is comparing with its primary, and how many records it knows itself to be behind.
-    fn catching_up(&self) -> (bool, u64);
+    /// A secondary: what it knows of how whole its copy is.
+    fn wholeness(&self) -> Wholeness;
     /// A primary: whether every secondary that is connected has all that there is.
     fn is_drained(&self) -> bool {
         true

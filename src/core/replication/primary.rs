@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::adopt::raw_rows;
 use super::bundle::Bundle;
@@ -27,12 +27,27 @@ pub(super) const DISABLED: &str = "This cluster is having replication disabled. 
 const NO_ADDRESS: &str = "No redirect address set in Vault so none could be encoded in the token. You may need to supply Vault's API \
                           address when unwrapping the token.";
 
+const NO_SHARED_WRITES: &str = "No cluster of this set takes shared writes until one of them is promoted. Its secondaries need activation tokens \
+                                of the new primary.";
+
 /// How long an activation token is good, unless the operator says otherwise.
 const TOKEN_TTL: Ttl = Ttl(30 * 60);
 /// How long a demotion waits for secondaries that are connected, and how often it looks.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 const DRAIN_EVERY: Duration = Duration::from_millis(10);
 const ID_BYTES_MAX: usize = 128;
+
+/// A warning for each secondary that does not have all that this primary acknowledged, as the links know it.
+fn lacking(links: &Map<String, Value>) -> Vec<String> {
+    let secondaries = links.get("secondaries").and_then(Value::as_array).cloned().unwrap_or_default();
+    let lacks = |secondary: &Value| Some((secondary["node_id"].as_str()?.to_owned(), secondary["lag_records"].as_u64()?));
+    let behind = secondaries.iter().filter_map(lacks).filter(|(_, records)| *records > 0);
+    behind
+        .map(|(id, records)| {
+            format!("The secondary {id:?} lacks {records} records of this primary: promoted now, it would be without them. Another one, or this cluster, may have all.")
+        })
+        .collect()
+}
 
 impl Replication {
     pub(super) async fn enable_primary(&self, call: &Call<'_>) -> Result<Reply, EngineError> {
@@ -46,7 +61,7 @@ impl Replication {
         let primary_cluster_addr = told_addrs(call)?;
         let set = SetId::new(random_uuid(self.ctx.entropy.as_ref()));
         let role = Role::Primary { set, generation: Generation(1), fenced_by: None };
-        self.change_role(role, &RoleRecord { primary_cluster_addr, primary: None }, false).await?;
+        self.change_role(role, &RoleRecord { primary_cluster_addr, ..RoleRecord::default() }, false).await?;
         Ok(Reply::empty().warn(ENABLED))
     }
 
@@ -70,8 +85,10 @@ impl Replication {
         if tokio::time::timeout(DRAIN_MAX, drained).await.is_err() {
             tracing::warn!("demoted before every connected secondary had all records");
         }
+        let lacking = lacking(&self.links.describe());
         self.change_role(Role::Secondary { set, generation, filling: false }, &RoleRecord::default(), true).await?;
-        Ok(Reply::empty().warn(DEMOTED))
+        let reply = Reply::empty().warn(DEMOTED).warn(NO_SHARED_WRITES);
+        Ok(lacking.into_iter().fold(reply, Reply::warn))
     }
 
     pub(super) async fn disable_primary(&self) -> Result<Reply, EngineError> {
@@ -80,8 +97,18 @@ impl Replication {
             Role::Secondary { .. } => return Err(cannot("this cluster is a performance secondary: use secondary/disable")),
             Role::Alone => return Err(cannot("performance replication is disabled already")),
         }
+        let known: Vec<String> = serde_json::from_value(self.known_secondaries()).unwrap_or_default();
         self.change_role(Role::Alone, &RoleRecord::default(), true).await?;
-        Ok(Reply::empty().warn(DISABLED))
+        let reply = Reply::empty().warn(DISABLED);
+        if known.is_empty() {
+            return Ok(reply);
+        }
+        Ok(reply.warn(format!(
+            "The {} secondaries that it knows ({}) are cut off: they serve what they hold, and their shared writes fail until they are disabled \
+             or follow another primary. Whichever of them is activated anew is wiped first.",
+            known.len(),
+            known.join(", "),
+        )))
     }
 
     /// Written through the request's own transaction: the secondary is admitted with the token that it is given, or not at all.

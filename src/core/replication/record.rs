@@ -26,6 +26,25 @@ pub struct RoleRecord {
     pub primary_cluster_addr: String,
     /// A secondary: its primary, unless it was demoted and not yet pointed to one.
     pub primary: Option<KnownPrimary>,
+    /// A primary that was promoted: what it knew of its copy at that moment.
+    pub promotion: Option<Promotion>,
+}
+
+/// What a cluster knew of how whole its copy was when it was promoted: what it lacked then is nowhere in its history.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Promotion {
+    /// The generation that began with it.
+    pub generation: u64,
+    /// When.
+    pub at_ms: u64,
+    /// Where its shared history stood.
+    pub wal: u64,
+    /// Whether it had a link to its primary.
+    pub is_connected: bool,
+    /// How many records it knew itself to be behind.
+    pub records_behind: u64,
+    /// How long before it knew itself to have everything; `None` if it never did.
+    pub behind_ms: Option<u64>,
 }
 
 /// A row at `keys::secondary`: the primary admits this secondary.

@@ -1,15 +1,17 @@
 //! What an operator does to a secondary, or to a cluster that becomes one.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::bundle::{Activation, Bundle};
 use super::primary::DISABLED;
-use super::record::{KnownPrimary, RoleRecord};
-use super::{Replication, cannot};
+use super::record::{KnownPrimary, Promotion, RoleRecord};
+use super::{Replication, Wholeness, cannot};
 use crate::core::join::JoinTarget;
 use crate::engine::{Call, EngineError, Reply};
 use crate::machine::Role;
-use crate::types::{Generation, SetId};
+use crate::types::{Generation, SetId, go_duration};
 
 const FOUND: &str = "Vault has successfully found secondary information; it may take a while to perform setup tasks. Vault will be \
                      unavailable until these tasks and initial sync complete.";
@@ -17,6 +19,10 @@ const PROMOTED: &str = "This cluster is being promoted to a replication primary.
                         will resume service shortly.";
 /// Most addresses that are remembered of a primary.
 const ADDRS_MAX: usize = 16;
+const KEEPS_A_COPY: &str = "This cluster keeps a copy of everything shared, takes writes of its own, and gets no more of its primary's. Enabled as a \
+                            secondary again, it is wiped first, local mounts included.";
+const OTHERS_FOLLOW: &str = "Other clusters of the set follow this one only once secondary/update-primary gives them an activation token that was \
+                             made here; a primary that was not demoted goes on taking writes that this cluster will not have.";
 const BEHIND: &str = "replication is still catching up, try again later or provide the \"force\" argument";
 
 impl Replication {
@@ -41,7 +47,7 @@ impl Replication {
         if package.set.as_str() != bundle.set {
             return Err(cannot("the primary belongs to another replication set than the token says"));
         }
-        let record = RoleRecord { primary_cluster_addr: String::new(), primary: Some(known(bundle)) };
+        let record = RoleRecord { primary: Some(known(bundle)), ..RoleRecord::default() };
         self.adopt(package, &record).await?;
         self.refresh();
         Ok(Reply::empty().warn(FOUND))
@@ -57,7 +63,7 @@ impl Replication {
             Role::Alone => return Err(cannot("performance replication is disabled already")),
         }
         self.change_role(Role::Alone, &RoleRecord::default(), true).await?;
-        Ok(Reply::empty().warn(DISABLED))
+        Ok(Reply::empty().warn(DISABLED).warn(KEEPS_A_COPY))
     }
 
     pub(super) async fn promote(&self, call: &Call<'_>) -> Result<Reply, EngineError> {
@@ -70,14 +76,24 @@ impl Replication {
             Role::Alone => return Err(cannot("performance replication is disabled: use primary/enable")),
         };
         let primary_cluster_addr = told_addrs(call)?;
-        let (is_comparing, behind) = self.links.catching_up();
-        if (is_comparing || behind > 0) && !call.data().flag("force")?.unwrap_or(false) {
+        let whole = self.links.wholeness();
+        let behind = whole.records_behind;
+        if (whole.is_comparing || behind > 0) && !call.data().flag("force")?.unwrap_or(false) {
             return Err(EngineError::Unavailable(BEHIND.to_owned()));
         }
         let role = Role::Primary { set, generation: Generation(generation.0 + 1), fenced_by: None };
-        tracing::warn!(generation = generation.0 + 1, behind, "this cluster is promoted");
-        self.change_role(role, &RoleRecord { primary_cluster_addr, primary: None }, true).await?;
-        Ok(Reply::empty().warn(PROMOTED))
+        tracing::warn!(generation = generation.0 + 1, behind, connected = whole.is_connected, "this cluster is promoted");
+        let promotion = Promotion {
+            generation: generation.0 + 1,
+            at_ms: self.ctx.now().0,
+            wal: self.ctx.store.positions().performance.wal.0,
+            is_connected: whole.is_connected,
+            records_behind: behind,
+            behind_ms: whole.behind_ms,
+        };
+        self.change_role(role, &RoleRecord { primary_cluster_addr, primary: None, promotion: Some(promotion) }, true).await?;
+        let reply = Reply::empty().warn(PROMOTED).warn(OTHERS_FOLLOW);
+        Ok(if whole.may_miss() { reply.warn(missing(&whole)) } else { reply })
     }
 
     pub(super) async fn update_primary(&self, call: &Call<'_>) -> Result<Reply, EngineError> {
@@ -181,6 +197,23 @@ pub(super) fn told_addrs(call: &Call<'_>) -> Result<String, EngineError> {
     }
     let addrs = addrs.iter().map(|addr| cluster_addr(addr)).collect::<Result<Vec<String>, _>>()?;
     Ok(addrs.join(","))
+}
+
+/// What a promotion may have cost, as this cluster knew it in that moment.
+fn missing(whole: &Wholeness) -> String {
+    let link = if whole.is_connected { "while it was still catching up" } else { "without a link to its primary" };
+    let records = match whole.records_behind {
+        0 => String::new(),
+        records => format!("knew itself to be {records} records behind, and "),
+    };
+    let time = match whole.behind_ms {
+        Some(ms) => format!("last knew itself to have everything {} before", go_duration(Duration::from_millis(ms))),
+        None => "does not know when it last had everything".to_owned(),
+    };
+    format!(
+        "This cluster was promoted {link}: it {records}{time}. Unless the primary was demoted first, what it acknowledged after that is missing \
+         here, and is given up by the old primary when it follows this cluster."
+    )
 }
 
 /// `host:port`, or that as a URL, as the URL that is stored.

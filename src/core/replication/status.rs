@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Map, Value, json};
 
-use super::record::RoleRecord;
+use super::record::{Promotion, RoleRecord};
 use super::{Replication, check, secondary};
 use crate::core::sys::object;
 use crate::core::{keys, mounts};
@@ -12,7 +12,7 @@ use crate::engine::MountClass;
 use crate::machine::Role;
 use crate::storage::{Reader, StorageError};
 use crate::types::limits::PAGE_NAMES_MAX;
-use crate::types::{Prefix, Scope};
+use crate::types::{Prefix, Scope, Timestamp};
 
 /// Go's zero time in seconds: never.
 const NEVER: &str = "-62135596800";
@@ -44,6 +44,9 @@ impl Replication {
                 shown.insert("primary_cluster_addr".to_owned(), json!(record.primary_cluster_addr));
                 shown.insert("known_secondaries".to_owned(), self.known_secondaries());
                 shown.extend(links);
+                if let Some(promotion) = &record.promotion {
+                    shown.insert("promotion".to_owned(), promotion_shown(promotion));
+                }
                 if let Some(by) = fenced_by {
                     let reason = format!("another cluster was promoted: generation {by} took over, this primary takes no shared writes");
                     shown.insert("state".to_owned(), json!("idle"));
@@ -73,6 +76,19 @@ impl Replication {
     pub fn combined_status(&self) -> Map<String, Value> {
         object(json!({ "dr": { "mode": "disabled" }, "performance": self.status() }))
     }
+}
+
+/// How far behind a cluster knew itself to be when it was promoted.
+#[expect(clippy::cast_precision_loss, reason = "a lag of more than 2^52 milliseconds may be shown roughly")]
+fn promotion_shown(promotion: &Promotion) -> Value {
+    json!({
+        "generation": promotion.generation,
+        "at": Timestamp(promotion.at_ms).rfc3339(),
+        "wal": promotion.wal,
+        "connected": promotion.is_connected,
+        "lag_records": promotion.records_behind,
+        "lag_seconds": promotion.behind_ms.map(|ms| ms as f64 / 1000.0),
+    })
 }
 
 /// Paths of this cluster's local mounts that lie at, above or below a shared one: the longer path is served, of equal ones the local.

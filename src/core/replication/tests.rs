@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
-use super::{Links, PrimaryClient};
+use super::{Links, PrimaryClient, Wholeness};
 use crate::core::cluster_identity::ClusterIdentity;
 use crate::core::join::JoinTarget;
 use crate::core::testing::{NoLinks, NoPrimary, TestCore};
@@ -19,7 +19,8 @@ use crate::types::{Generation, Position, Secret};
 #[derive(Default)]
 struct SpyLinks {
     cut: Mutex<Vec<String>>,
-    behind: Mutex<(bool, u64)>,
+    wholeness: Mutex<Wholeness>,
+    described: Mutex<Map<String, Value>>,
 }
 
 #[async_trait]
@@ -31,10 +32,10 @@ impl Links for SpyLinks {
         self.cut.lock().unwrap().push(secondary_id.to_owned());
     }
     fn describe(&self) -> Map<String, Value> {
-        Map::new()
+        self.described.lock().unwrap().clone()
     }
-    fn catching_up(&self) -> (bool, u64) {
-        *self.behind.lock().unwrap()
+    fn wholeness(&self) -> Wholeness {
+        *self.wholeness.lock().unwrap()
     }
 }
 
@@ -203,17 +204,27 @@ async fn a_call_in_the_wrong_mode_names_the_mode_and_the_right_call() {
 async fn a_cluster_is_demoted_and_promoted_in_the_same_set() {
     let (primary, _, links) = pair().await;
     let set = primary.ground.store.role().set().cloned();
-    post(&primary, "primary/demote", json!({})).await.unwrap();
+    let warned =
+        |answer: Response, part: &str| assert!(answer.warnings.iter().any(|text| text.contains(part)), "{:?}: {part}", answer.warnings);
+    *links.described.lock().unwrap() = crate::core::sys::object(json!({"secondaries": [{"node_id": "eu", "lag_records": 7}]}));
+    let answer = post(&primary, "primary/demote", json!({})).await.unwrap();
+    warned(answer, "\"eu\" lacks 7 records");
     active(&primary).await;
     assert_eq!(primary.ground.store.role().mode(), "secondary");
     refused(post(&primary, "secondary/update-primary", json!({ "update_primary_addrs": ["a:1"] })).await, "knows no primary");
-    *links.behind.lock().unwrap() = (false, 3);
+    *links.wholeness.lock().unwrap() = Wholeness { records_behind: 3, behind_ms: Some(12_300), ..Wholeness::default() };
     refused(post(&primary, "secondary/promote", json!({})).await, "still catching up");
-    post(&primary, "secondary/promote", json!({ "force": true })).await.unwrap();
+    let answer = post(&primary, "secondary/promote", json!({ "force": true })).await.unwrap();
+    warned(answer, "3 records behind, and last knew itself to have everything 12.3s before");
     active(&primary).await;
+    let promotion = primary.core.replication().status()["promotion"].clone();
+    assert_eq!((&promotion["lag_records"], &promotion["lag_seconds"], &promotion["connected"]), (&json!(3), &json!(12.3), &json!(false)));
+    assert_eq!(promotion["generation"], 2);
     let role = primary.ground.store.role();
     assert_eq!((role.mode(), role.set(), role.generation()), ("primary", set.as_ref(), Generation(2)));
-    post(&primary, "primary/disable", json!({})).await.unwrap();
+    token_for(&primary, "asia").await;
+    let answer = post(&primary, "primary/disable", json!({})).await.unwrap();
+    warned(answer, "1 secondaries that it knows (asia)");
     assert_eq!(primary.ground.store.role(), Role::Alone);
 }
 
