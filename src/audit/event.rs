@@ -27,21 +27,41 @@ pub struct Place<'a> {
     pub mount_accessor: &'a str,
     /// `secret` or `auth`.
     pub mount_class: &'a str,
+    /// As in `v0.1.0+builtin`.
+    pub running_version: &'a str,
 }
 
-/// A login's answer.
+/// The token that a request showed, as far as its row tells: before the request takes one of its uses.
 #[derive(Clone, Copy, Debug)]
-pub struct Login<'a> {
-    /// The token, hashed in the line.
-    pub client_token: &'a Secret<String>,
-    /// Its accessor.
-    pub accessor: &'a str,
-    /// As in `userpass-tester`.
-    pub display_name: &'a str,
-    /// Its policies.
-    pub policies: &'a [String],
+pub struct Shown<'a> {
     /// `service` or `batch`.
     pub token_type: &'a str,
+    /// The TTL that it was made with, in seconds; zero for none.
+    pub ttl: u64,
+    /// When it was made.
+    pub issued: Timestamp,
+    /// Uses left; zero for any number of them.
+    pub remaining_uses: u64,
+}
+
+/// What policies said.
+#[derive(Clone, Copy, Debug)]
+pub enum Verdict<'a> {
+    /// It may be done: these policies say so, or none need to.
+    Allowed(&'a [String]),
+    /// It may not.
+    Denied,
+}
+
+/// A token that is about to be given out.
+#[derive(Clone, Copy, Debug)]
+pub struct Login<'a> {
+    /// The token, hashed in the line; empty where an accessor named it.
+    pub client_token: &'a Secret<String>,
+    /// As in `userpass-tester`.
+    pub display_name: &'a str,
+    /// The `auth` block of the answer.
+    pub block: &'a Map<String, Value>,
 }
 
 /// A wrapped answer: what was wrapped is not told.
@@ -57,6 +77,8 @@ pub struct Wrapped<'a> {
     pub creation_time: &'a str,
     /// The path whose answer was wrapped.
     pub creation_path: &'a str,
+    /// The accessor of a token in it, or empty.
+    pub wrapped_accessor: &'a str,
 }
 
 /// What is about to be answered.
@@ -68,7 +90,7 @@ pub struct Answer<'a> {
     pub lease_id: &'a str,
     /// What the client is told.
     pub warnings: &'a [String],
-    /// Of a login.
+    /// Of a login, or of another token that was made or renewed.
     pub login: Option<Login<'a>>,
     /// Of a wrapped answer.
     pub wrapped: Option<Wrapped<'a>>,
@@ -89,6 +111,12 @@ pub struct Event<'a> {
     pub operation: Operation,
     /// Who asks.
     pub caller: &'a Caller,
+    /// The token that they showed; `None` where none was looked at.
+    pub shown: Option<Shown<'a>>,
+    /// Whom the request counts for as a client: an entity, or a set of policies; empty for nobody.
+    pub client_id: &'a str,
+    /// What policies said; `None` if they were not asked.
+    pub verdict: Option<Verdict<'a>>,
     /// Where it was routed; `None` if nowhere.
     pub place: Option<Place<'a>>,
     /// Why it is refused, as the client is told.

@@ -1,91 +1,9 @@
 //! Pure: an event becomes one line of JSON, its values hashed.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::{AuditError, Event, Phase};
-use crate::crypto::mac::MacKey;
-
-/// What an operator chose for a device's lines.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Options {
-    /// Write values as they are. For debugging only.
-    pub log_raw: bool,
-    /// Hash accessors as well.
-    pub hmac_accessor: bool,
-    /// Of a listing, write how many, not which.
-    pub elide_list_responses: bool,
-}
-
-impl Options {
-    /// Reads the options that all kinds of devices share.
-    ///
-    /// # Errors
-    /// If one is wrong, or asks for what is left out on purpose: formats other than JSON, and prefixes, which have let a device
-    /// write bytes of an attacker's choice.
-    pub fn parse(options: &BTreeMap<String, String>) -> Result<Self, AuditError> {
-        let flag = |name: &str, default: bool| match options.get(name).map(|text| text.trim().to_ascii_lowercase()) {
-            None => Ok(default),
-            Some(text) if ["true", "1", "t"].contains(&text.as_str()) => Ok(true),
-            Some(text) if ["false", "0", "f", ""].contains(&text.as_str()) => Ok(false),
-            Some(_) => Err(AuditError::Options(format!("option {name} must be true or false"))),
-        };
-        if options.get("format").is_some_and(|format| !format.is_empty() && format != "json") {
-            return Err(AuditError::Options("option format must be json".to_owned()));
-        }
-        if options.get("prefix").is_some_and(|prefix| !prefix.is_empty()) {
-            return Err(AuditError::Options("option prefix is not supported: lines are plain JSON".to_owned()));
-        }
-        Ok(Self {
-            log_raw: flag("log_raw", false)?,
-            hmac_accessor: flag("hmac_accessor", true)?,
-            elide_list_responses: flag("elide_list_responses", false)?,
-        })
-    }
-}
-
-/// Hashes values with a device's own key.
-#[derive(Clone, Debug)]
-pub struct Hasher {
-    key: MacKey,
-    options: Options,
-}
-
-impl Hasher {
-    /// With a device's key.
-    pub fn new(salt: &[u8], options: Options) -> Self {
-        Self { key: MacKey::new(salt), options }
-    }
-
-    /// As in `hmac-sha256:ab…`, also the answer to `sys/audit-hash`.
-    pub fn hash(&self, text: &str) -> String {
-        format!("hmac-sha256:{}", self.key.sign_hex(text.as_bytes()))
-    }
-
-    fn text(&self, text: &str) -> Value {
-        if self.options.log_raw { text.into() } else { self.hash(text).into() }
-    }
-
-    fn accessor(&self, accessor: &str) -> Value {
-        if self.options.hmac_accessor { self.text(accessor) } else { accessor.into() }
-    }
-
-    /// Every text at any depth is hashed; names, numbers and truth values stay.
-    fn values(&self, value: &Value) -> Value {
-        match value {
-            Value::String(text) => self.text(text),
-            Value::Array(values) => values.iter().map(|value| self.values(value)).collect(),
-            Value::Object(map) => self.map(map),
-            other => other.clone(),
-        }
-    }
-
-    fn map(&self, map: &Map<String, Value>) -> Value {
-        Value::Object(map.iter().map(|(key, value)| (key.clone(), self.values(value))).collect())
-    }
-}
+use super::{Event, Hasher, Login, Phase, Place, Verdict};
 
 /// Leaves out what says nothing.
 struct Fields(Map<String, Value>);
@@ -107,6 +25,10 @@ impl Fields {
             self.0.insert(name.to_owned(), value);
         }
     }
+    /// Zero says nothing.
+    fn add_number(&mut self, name: &str, number: u64) {
+        self.add(name, if number == 0 { Value::Null } else { number.into() });
+    }
 }
 
 /// The line of `event`, its end included.
@@ -126,33 +48,81 @@ pub(super) fn render(event: &Event<'_>, hasher: &Hasher) -> Bytes {
     bytes.into()
 }
 
+/// Who asked: on the answer to a login, who they turned out to be.
 fn auth(event: &Event<'_>, hasher: &Hasher) -> Map<String, Value> {
-    let caller = event.caller;
     let mut auth = Fields::new();
-    if let Some(token) = &event.request.token {
-        auth.add("client_token", hasher.text(token.expose()));
+    match event.answer.and_then(|answer| answer.login) {
+        Some(made) if event.shown.is_none() => auth.0 = login(&made, hasher),
+        _ => {
+            let caller = event.caller;
+            if let Some(token) = &event.request.token {
+                auth.add("client_token", hasher.text(token.expose()));
+            }
+            if let Some(accessor) = &caller.accessor {
+                auth.add("accessor", hasher.accessor(accessor.as_str()));
+            }
+            auth.add("display_name", caller.display_name.as_str());
+            auth.add("policies", json!(caller.policies));
+            auth.add("token_policies", json!(caller.policies));
+            auth.add("metadata", json!(caller.meta));
+            auth.add("entity_id", caller.entity_id.as_str());
+            auth.add("token_type", event.shown.map_or("default", |shown| shown.token_type));
+        }
     }
-    if let Some(accessor) = &caller.accessor {
-        auth.add("accessor", hasher.accessor(accessor.as_str()));
+    if let Some(shown) = event.shown {
+        auth.add_number("remaining_uses", shown.remaining_uses);
+        auth.add_number("token_ttl", shown.ttl);
+        auth.add("token_issue_time", shown.issued.rfc3339());
     }
-    auth.add("display_name", caller.display_name.as_str());
-    auth.add("policies", json!(caller.policies));
-    auth.add("token_policies", json!(caller.policies));
-    auth.add("metadata", json!(caller.meta));
-    auth.add("entity_id", caller.entity_id.as_str());
+    match event.verdict {
+        None => {}
+        Some(Verdict::Denied) => auth.add("policy_results", json!({"allowed": false})),
+        Some(Verdict::Allowed(granting)) => {
+            let mut results = Fields::new();
+            results.add("allowed", true);
+            let policy = |name: &String| json!({"name": name, "namespace_id": "root", "type": "acl"});
+            results.add("granting_policies", granting.iter().map(policy).collect::<Vec<_>>());
+            auth.add("policy_results", results.0);
+        }
+    }
     auth.0
+}
+
+/// What may be told of a token that was made. Its own fields are chosen one by one: others may be secret.
+fn login(made: &Login<'_>, hasher: &Hasher) -> Map<String, Value> {
+    let mut auth = Fields::new();
+    if !made.client_token.expose().is_empty() {
+        auth.add("client_token", hasher.text(made.client_token.expose()));
+    }
+    if let Some(accessor) = made.block.get("accessor").and_then(Value::as_str).filter(|accessor| !accessor.is_empty()) {
+        auth.add("accessor", hasher.accessor(accessor));
+    }
+    auth.add("display_name", made.display_name);
+    for name in ["policies", "token_policies", "metadata", "entity_id", "token_type"] {
+        auth.add(name, made.block.get(name).cloned().unwrap_or_default());
+    }
+    for (name, field) in [("num_uses", "num_uses"), ("token_ttl", "lease_duration")] {
+        auth.add_number(name, made.block.get(field).and_then(Value::as_u64).unwrap_or_default());
+    }
+    auth.0
+}
+
+fn add_place(fields: &mut Fields, place: &Place<'_>, version: &str) {
+    fields.add("mount_point", place.mount_point);
+    fields.add("mount_type", place.mount_type);
+    fields.add("mount_accessor", place.mount_accessor);
+    fields.add(version, place.running_version);
+    fields.add("mount_class", place.mount_class);
 }
 
 fn request(event: &Event<'_>, hasher: &Hasher) -> Map<String, Value> {
     let asked = event.request;
     let mut request = Fields::new();
     request.add("id", asked.id.as_str());
+    request.add("client_id", event.client_id);
     request.add("operation", event.operation.name());
     if let Some(place) = event.place {
-        request.add("mount_point", place.mount_point);
-        request.add("mount_type", place.mount_type);
-        request.add("mount_accessor", place.mount_accessor);
-        request.add("mount_class", place.mount_class);
+        add_place(&mut request, &place, "mount_running_version");
     }
     if let Some(token) = &asked.token {
         request.add("client_token", hasher.text(token.expose()));
@@ -182,23 +152,11 @@ fn request(event: &Event<'_>, hasher: &Hasher) -> Map<String, Value> {
 fn response(event: &Event<'_>, hasher: &Hasher) -> Map<String, Value> {
     let mut response = Fields::new();
     if let Some(place) = event.place {
-        response.add("mount_point", place.mount_point);
-        response.add("mount_type", place.mount_type);
-        response.add("mount_accessor", place.mount_accessor);
-        response.add("mount_class", place.mount_class);
+        add_place(&mut response, &place, "mount_running_plugin_version");
     }
     let Some(answer) = event.answer else { return response.0 };
-    if let Some(login) = answer.login {
-        response.add(
-            "auth",
-            json!({
-                "client_token": hasher.text(login.client_token.expose()),
-                "accessor": hasher.accessor(login.accessor),
-                "display_name": login.display_name,
-                "policies": login.policies,
-                "token_type": login.token_type,
-            }),
-        );
+    if let Some(made) = answer.login {
+        response.add("auth", login(&made, hasher));
     }
     if !answer.lease_id.is_empty() {
         response.add("secret", json!({"lease_id": answer.lease_id}));
@@ -208,16 +166,16 @@ fn response(event: &Event<'_>, hasher: &Hasher) -> Map<String, Value> {
     }
     response.add("warnings", json!(answer.warnings));
     if let Some(wrapped) = answer.wrapped {
-        response.add(
-            "wrap_info",
-            json!({
-                "token": hasher.text(wrapped.token.expose()),
-                "accessor": hasher.accessor(wrapped.accessor),
-                "ttl": wrapped.ttl,
-                "creation_time": wrapped.creation_time,
-                "creation_path": wrapped.creation_path,
-            }),
-        );
+        let mut info = Fields::new();
+        info.add("ttl", wrapped.ttl);
+        info.add("token", hasher.text(wrapped.token.expose()));
+        info.add("accessor", hasher.accessor(wrapped.accessor));
+        info.add("creation_time", wrapped.creation_time);
+        info.add("creation_path", wrapped.creation_path);
+        if !wrapped.wrapped_accessor.is_empty() {
+            info.add("wrapped_accessor", hasher.accessor(wrapped.wrapped_accessor));
+        }
+        response.add("wrap_info", info.0);
     }
     response.0
 }
@@ -242,10 +200,12 @@ fn listed_or_hashed(data: &Map<String, Value>, event: &Event<'_>, hasher: &Hashe
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Answer, Login, Wrapped};
+    use std::collections::BTreeMap;
+
+    use super::super::{Answer, Options, Shown, Wrapped};
     use super::*;
     use crate::engine::{Caller, Connection, Data, Operation, Request};
-    use crate::types::{ApiPath, RequestId, Secret, Timestamp};
+    use crate::types::{Accessor, ApiPath, RequestId, Secret, Timestamp};
 
     fn asked() -> Request {
         let Value::Object(sent) = json!({"data": {"password": "hunter2", "n": 5, "list": ["canary-1"]}}) else { unreachable!() };
@@ -261,46 +221,95 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_line_tells_no_value() {
-        let request = asked();
-        let hasher = Hasher::new(b"salt", Options::parse(&BTreeMap::new()).unwrap());
-        let token = Secret::new("hvs.canary-3".to_owned());
-        let data = json!({"secret": "canary-4"});
-        let answer = Answer {
-            data: data.as_object(),
-            login: Some(Login { client_token: &token, accessor: "canary-5", display_name: "d", policies: &[], token_type: "service" }),
-            wrapped: Some(Wrapped { token: &token, accessor: "canary-6", ttl: 60, creation_time: "t", creation_path: "p" }),
-            ..Answer::default()
-        };
-        let event = Event {
-            phase: Phase::Response,
-            time: Timestamp(0),
-            request: &request,
-            headers: &BTreeMap::from([("x-hashed".to_owned(), true)]),
-            operation: Operation::Update,
-            caller: &Caller::default(),
-            place: None,
-            error: None,
-            answer: Some(answer),
-            from_secondary: None,
-        };
-        let line = String::from_utf8(render(&event, &hasher).to_vec()).unwrap();
+    fn hasher() -> Hasher {
+        Hasher::new(b"salt", Options::parse(&BTreeMap::new()).unwrap())
+    }
+
+    /// What the line of this event says, once it is certain that it says no more than it should.
+    fn line(event: &Event<'_>) -> Value {
+        let line = String::from_utf8(render(event, &hasher()).to_vec()).unwrap();
         assert!(!line.contains("canary") && !line.contains("hunter2"), "{line}");
         assert!(line.ends_with('\n') && line.matches('\n').count() == 1);
-        let read: Value = serde_json::from_str(&line).unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+
+    fn event<'a>(phase: Phase, request: &'a Request, caller: &'a Caller, headers: &'a BTreeMap<String, bool>) -> Event<'a> {
+        Event {
+            phase,
+            time: Timestamp(0),
+            request,
+            headers,
+            operation: Operation::Update,
+            caller,
+            shown: None,
+            client_id: "",
+            verdict: None,
+            place: None,
+            error: None,
+            answer: None,
+            from_secondary: None,
+        }
+    }
+
+    #[test]
+    fn a_line_tells_no_value() {
+        let (request, caller, hasher) = (asked(), Caller::default(), hasher());
+        let token = Secret::new("hvs.canary-3".to_owned());
+        let data = json!({"secret": "canary-4"});
+        let block = json!({"accessor": "canary-5", "policies": ["default"], "num_uses": 3, "more": "canary-7"});
+        let answer = Answer {
+            data: data.as_object(),
+            login: Some(Login { client_token: &token, display_name: "d", block: block.as_object().unwrap() }),
+            wrapped: Some(Wrapped {
+                token: &token,
+                accessor: "canary-6",
+                ttl: 60,
+                creation_time: "t",
+                creation_path: "p",
+                wrapped_accessor: "canary-8",
+            }),
+            ..Answer::default()
+        };
+        let headers = BTreeMap::from([("x-hashed".to_owned(), true)]);
+        let read = line(&Event { answer: Some(answer), ..event(Phase::Response, &request, &caller, &headers) });
         assert_eq!(read["request"]["data"]["data"]["n"], 5);
         assert_eq!(read["request"]["data"]["data"]["password"], hasher.hash("hunter2"));
         assert_eq!(read["request"]["remote_address"], "10.0.0.5");
         assert_eq!(read["response"]["data"]["secret"], hasher.hash("canary-4"));
+        assert_eq!(read["response"]["wrap_info"]["wrapped_accessor"], hasher.hash("canary-8"));
+        // Who logged in is who asked.
+        let made = json!({
+            "client_token": hasher.hash("hvs.canary-3"),
+            "accessor": hasher.hash("canary-5"),
+            "display_name": "d",
+            "policies": ["default"],
+            "num_uses": 3,
+        });
+        assert_eq!((&read["response"]["auth"], &read["auth"]), (&made, &made));
     }
 
     #[test]
-    fn options_that_are_wrong_are_named() {
-        let parse = |name: &str, value: &str| Options::parse(&[(name.to_owned(), value.to_owned())].into());
-        assert!(parse("log_raw", "yes please").is_err());
-        assert!(parse("prefix", "x").is_err());
-        assert!(parse("format", "jsonx").is_err());
-        assert!(parse("hmac_accessor", "false").is_ok_and(|options| !options.hmac_accessor));
+    fn a_line_tells_who_asked_and_which_policies_let_them() {
+        let (request, headers) = (asked(), BTreeMap::new());
+        let caller = Caller { accessor: Some(Accessor::new("canary-9")), policies: vec!["app".to_owned()], ..Caller::default() };
+        let shown = Shown { token_type: "service", ttl: 60, issued: Timestamp(1_770_798_543_511), remaining_uses: 0 };
+        let asked = Event { shown: Some(shown), client_id: "c", ..event(Phase::Request, &request, &caller, &headers) };
+        let granting = ["app".to_owned()];
+        let allowed = line(&Event { verdict: Some(Verdict::Allowed(&granting)), ..asked });
+        let expected = json!({
+            "client_token": hasher().hash("hvs.canary-2"),
+            "accessor": hasher().hash("canary-9"),
+            "policies": ["app"],
+            "token_policies": ["app"],
+            "policy_results": {"allowed": true, "granting_policies": [{"name": "app", "namespace_id": "root", "type": "acl"}]},
+            "token_type": "service",
+            "token_ttl": 60,
+            "token_issue_time": "2026-02-11T08:29:03.511Z",
+        });
+        assert_eq!((&allowed["auth"], &allowed["request"]["client_id"]), (&expected, &json!("c")));
+        let denied = line(&Event { verdict: Some(Verdict::Denied), ..asked });
+        assert_eq!(denied["auth"]["policy_results"], json!({"allowed": false}));
+        let nobody = line(&event(Phase::Request, &request, &Caller::default(), &headers));
+        assert_eq!((&nobody["auth"]["token_type"], &nobody["auth"]["policy_results"]), (&json!("default"), &Value::Null));
     }
 }

@@ -8,6 +8,7 @@
 mod broker;
 mod event;
 mod file;
+mod hasher;
 mod line;
 mod metrics;
 
@@ -18,8 +19,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub use broker::{Broker, Device};
-pub use event::{Answer, Event, Login, Phase, Place, Wrapped};
-pub use line::{Hasher, Options};
+pub use event::{Answer, Event, Login, Phase, Place, Shown, Verdict, Wrapped};
+pub use hasher::{Hasher, Options};
 
 /// Why a line was not taken, or a device not opened. The text is for the operator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,6 @@
-//! HMAC-SHA-256 (RFC 2104): lookups by token, audit lines, integrity of index headers.
+//! HMAC-SHA-256 (RFC 2104): lookups by token, audit lines, integrity of index headers. And SHA-256 alone, where nothing is secret.
 
-use aws_lc_rs::hmac;
+use aws_lc_rs::{digest, hmac};
 
 /// A key for [`MacKey::sign`], prepared once.
 #[derive(Clone)]
@@ -31,4 +31,11 @@ impl MacKey {
     pub fn verify(&self, message: &[u8], code: &[u8]) -> bool {
         hmac::verify(&self.0, message, code).is_ok()
     }
+}
+
+/// SHA-256: names what is not secret.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+    out
 }

@@ -65,6 +65,8 @@ pub enum Body {
 pub struct AuthInfo {
     /// The token itself; empty where an accessor named it.
     pub client_token: Secret<String>,
+    /// As in the audit log; not rendered.
+    pub display_name: String,
     /// All other fields, as rendered.
     pub fields: Map<String, Value>,
 }

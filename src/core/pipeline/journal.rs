@@ -4,11 +4,14 @@
 
 use std::sync::Arc;
 
-use crate::audit::{Answer, Event, Login, Phase, Place, Wrapped};
+use crate::audit::{Answer, Event, Login, Phase, Place, Shown, Verdict, Wrapped};
 use crate::core::audit_table::Devices;
 use crate::core::mounts::{Mounted, TableError};
+use crate::core::sys::builtin_version;
+use crate::core::token::client_id;
 use crate::core::{Core, Refused, Response};
 use crate::engine::{Caller, EngineError, MountClass, Operation};
+use crate::types::Timestamp;
 
 use super::identify::Who;
 use super::permit::Permit;
@@ -22,8 +25,9 @@ pub(super) struct Journal<'r> {
     devices: Arc<Devices>,
     mounted: Option<Arc<Mounted>>,
     caller: Caller,
+    shown: Option<Shown<'static>>,
+    verdict: Option<Result<Vec<String>, ()>>,
     operation: Operation,
-    uses_token: bool,
     is_logged: bool,
 }
 
@@ -31,7 +35,7 @@ impl<'r> Journal<'r> {
     pub(super) fn open(core: &'r Core, asked: Asked<'r>) -> Result<Self, Refused> {
         let devices = core.audit.devices().map_err(refused)?;
         let operation = asked.request.operation;
-        Ok(Self { core, asked, devices, mounted: None, caller: Caller::default(), operation, uses_token: false, is_logged: false })
+        Ok(Self { core, asked, devices, mounted: None, caller: Caller::default(), shown: None, verdict: None, operation, is_logged: false })
     }
 
     pub(super) fn place(&mut self, routed: &Routed<'_>) {
@@ -39,14 +43,27 @@ impl<'r> Journal<'r> {
     }
     pub(super) fn caller(&mut self, who: &Who) {
         self.caller = who.caller.clone();
-        self.uses_token = who.token.as_ref().is_some_and(|token| token.entry.num_uses > 0);
+        self.shown = who.token.as_ref().map(|token| Shown {
+            token_type: token.entry.kind_name(),
+            ttl: token.entry.creation_ttl_secs,
+            issued: Timestamp(token.entry.issued_ms),
+            remaining_uses: token.entry.num_uses.into(),
+        });
+    }
+    /// Policies let them, or none need to.
+    pub(super) fn permitted(&mut self, permit: &Permit) {
+        self.verdict = Some(Ok(permit.granting().to_vec()));
+    }
+    /// Policies do not let them.
+    pub(super) fn denied(&mut self) {
+        self.verdict = Some(Err(()));
     }
     pub(super) fn operation(&mut self, operation: Operation) {
         self.operation = operation;
     }
     /// Whether the token has a limited number of uses, one of which a refused request takes.
     pub(super) fn uses_token(&self) -> bool {
-        self.uses_token
+        self.shown.is_some_and(|shown| shown.remaining_uses > 0)
     }
 
     /// Logs the request, once: a rerun is the same request.
@@ -63,27 +80,14 @@ impl<'r> Journal<'r> {
         // The request may have changed which devices there are.
         self.devices = self.core.audit.devices().unwrap_or_else(|_| self.devices.clone());
         let empty = Vec::new();
-        let text = |fields: &serde_json::Map<String, serde_json::Value>, name: &str| {
-            fields.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
-        };
-        let login = response.auth.as_ref().map(|auth| {
-            let policies: Vec<String> = auth
-                .fields
-                .get("policies")
-                .and_then(serde_json::Value::as_array)
-                .map_or_else(Vec::new, |list| list.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect());
-            (auth, text(&auth.fields, "accessor"), text(&auth.fields, "token_type"), policies)
-        });
         let answer = Answer {
             data: response.data.as_ref().filter(|_| response.wrap_info.is_none()),
             lease_id: &response.lease_id,
             warnings: if response.wrap_info.is_some() { &empty } else { &response.warnings },
-            login: login.as_ref().filter(|_| response.wrap_info.is_none()).map(|(auth, accessor, token_type, policies)| Login {
+            login: response.auth.as_ref().filter(|_| response.wrap_info.is_none()).map(|auth| Login {
                 client_token: &auth.client_token,
-                accessor,
-                display_name: "",
-                policies,
-                token_type,
+                display_name: &auth.display_name,
+                block: &auth.fields,
             }),
             wrapped: response.wrap_info.as_ref().map(|wrap| Wrapped {
                 token: &wrap.token,
@@ -91,6 +95,7 @@ impl<'r> Journal<'r> {
                 ttl: wrap.ttl,
                 creation_time: &wrap.creation_time,
                 creation_path: &wrap.creation_path,
+                wrapped_accessor: &wrap.wrapped_accessor,
             }),
         };
         self.log(Phase::Response, None, Some(answer)).await.map_err(|()| Refused::AuditResponse)
@@ -101,17 +106,25 @@ impl<'r> Journal<'r> {
         if matches!(why, Refused::Audit) {
             return why;
         }
-        let text = why.to_string();
-        let phase = if self.is_logged { Phase::Response } else { Phase::Request };
-        match self.log(phase, Some(&text), None).await {
-            Ok(()) => why,
-            // Nobody may probe unseen; but whether a write happened must be told.
-            Err(()) if phase == Phase::Request => Refused::Audit,
-            Err(()) => why,
+        let text = match &why {
+            Refused::Denied if self.asked.request.token.is_none() => why.to_string(),
+            _ => (self.core.refusal_status)(&why).1.join("; "),
+        };
+        // Nobody may probe unseen.
+        if !self.is_logged && self.log(Phase::Request, Some(&text), None).await.is_err() {
+            return Refused::Audit;
         }
+        self.is_logged = true;
+        // If this fails, whether a write happened must be told all the same.
+        let _ = self.log(Phase::Response, Some(&text), None).await;
+        why
     }
 
     async fn log(&self, phase: Phase, error: Option<&str>, answer: Option<Answer<'_>>) -> Result<(), ()> {
+        if self.devices.broker.is_empty() {
+            return Ok(());
+        }
+        let version = builtin_version();
         let place = self.mounted.as_ref().map(|mounted| Place {
             mount_point: &mounted.mount.path,
             mount_type: &mounted.row.kind,
@@ -120,6 +133,7 @@ impl<'r> Journal<'r> {
                 MountClass::Secret => "secret",
                 MountClass::Auth => "auth",
             },
+            running_version: &version,
         });
         let event = Event {
             phase,
@@ -128,6 +142,12 @@ impl<'r> Journal<'r> {
             headers: &self.core.settings.audited_headers(),
             operation: self.operation,
             caller: &self.caller,
+            shown: self.shown,
+            client_id: &client_id(&self.caller),
+            verdict: self.verdict.as_ref().map(|verdict| match verdict {
+                Ok(granting) => Verdict::Allowed(granting),
+                Err(()) => Verdict::Denied,
+            }),
             place,
             error,
             answer,

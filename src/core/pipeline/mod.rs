@@ -106,7 +106,8 @@ impl Core {
         journal.caller(&who);
         let operation = self.create_or_update(&mut txn, asked, &routed, &who).await?;
         journal.operation(operation);
-        let permit = self.authorize(asked, &routed, &who, operation)?;
+        let permit = self.authorize(asked, &routed, &who, operation).inspect_err(|_| journal.denied())?;
+        journal.permitted(&permit);
         let target = routed.target()?;
         journal.request(&permit).await?;
         if operation == Operation::Help {

@@ -10,7 +10,16 @@ use super::route::{By, Routed};
 
 /// The request may be done.
 #[derive(Debug)]
-pub(super) struct Permit(());
+pub(super) struct Permit {
+    granting: Vec<String>,
+}
+
+impl Permit {
+    /// The policies that allow it; empty where none need to.
+    pub(super) fn granting(&self) -> &[String] {
+        &self.granting
+    }
+}
 
 impl Core {
     /// `Create` where the engine says that the thing does not exist yet.
@@ -36,12 +45,12 @@ impl Core {
     pub(super) fn authorize(&self, asked: Asked<'_>, routed: &Routed<'_>, who: &Who, operation: Operation) -> Result<Permit, Refused> {
         let access = routed.access();
         if access == Access::Anyone {
-            return Ok(Permit(()));
+            return Ok(Permit { granting: Vec::new() });
         }
         let request = asked.request;
         let acl = self.policies.acl_for(&who.caller.policies)?;
         let decision = acl.decide(operation, request.path.as_str(), &request.data, request.wrap_ttl);
         let is_allowed = decision.is_allowed && (access != Access::Sudo || decision.is_sudo || operation == Operation::Help);
-        if is_allowed { Ok(Permit(())) } else { Err(Refused::Denied) }
+        if is_allowed { Ok(Permit { granting: decision.granting }) } else { Err(Refused::Denied) }
     }
 }

@@ -347,3 +347,48 @@ async fn nothing_is_done_that_no_audit_device_logs() {
     assert_eq!(test.ground.raft.proposed.load(Ordering::Relaxed), proposed);
     assert!(test.ground.store.role() == Role::Alone);
 }
+
+/// The audit lines so far, as pairs of request and response.
+fn pairs(log: &std::path::Path) -> Vec<(Value, Value)> {
+    let lines: Vec<Value> = std::fs::read_to_string(log).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    lines.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
+}
+
+#[tokio::test]
+async fn both_lines_of_a_request_tell_who_asked_and_what_policies_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("audit.log");
+    let test = mounted().await;
+    let reader = json!({"policy": "path \"num/n/*\" { capabilities = [\"read\"] }"});
+    test.ask(Operation::Update, "sys/policies/acl/reader", reader).await.unwrap();
+    let token = test.ask(Operation::Update, "auth/token/create", json!({"policies": ["reader"], "num_uses": 3, "ttl": 60})).await.unwrap();
+    let token = token.auth.unwrap().client_token;
+    test.ask(Operation::Update, "sys/audit/file", json!({"type": "file", "options": {"file_path": log}})).await.unwrap();
+    std::fs::write(&log, "").unwrap();
+
+    let text = |line: &Value, at: &str| line.pointer(at).cloned().unwrap_or(Value::Null);
+    let _ = test.ask_as(&token, Operation::Read, "num/n/a", Value::Null).await;
+    refused(test.ask_as(&token, Operation::Update, "num/n/a", Value::Null).await, "permission denied");
+    let wrapped = Request { wrap_ttl: Some(Ttl(60)), ..test.request(Operation::Update, "auth/token/create", json!({})) };
+    test.core.serve(wrapped).await.unwrap();
+    let nobody = Request { token: None, ..test.request(Operation::Read, "num/open", Value::Null) };
+    let _ = test.core.serve(nobody).await;
+
+    let pairs = pairs(&log);
+    assert_eq!(pairs.len(), 4, "{pairs:#?}");
+    for (request, response) in &pairs {
+        assert_eq!((text(request, "/type"), text(response, "/type")), (json!("request"), json!("response")));
+        assert_eq!((text(request, "/request"), text(request, "/auth")), (text(response, "/request"), text(response, "/auth")));
+    }
+    let [(read, _), (denied, denied_too), (_, wrapped), (open, _)] = &pairs[..] else { unreachable!() };
+    let reader = json!({"allowed": true, "granting_policies": [{"name": "reader", "namespace_id": "root", "type": "acl"}]});
+    assert_eq!(text(read, "/auth/policy_results"), reader);
+    assert_eq!((text(read, "/auth/token_type"), text(read, "/auth/token_ttl")), (json!("service"), json!(60)));
+    assert_eq!((text(read, "/auth/remaining_uses"), text(denied, "/auth/remaining_uses")), (json!(3), json!(2)));
+    assert!(text(read, "/request/mount_running_version").is_string() && text(read, "/request/client_id").is_string());
+    assert_eq!(text(denied, "/auth/policy_results"), json!({"allowed": false}));
+    assert_eq!((text(denied, "/error"), text(denied_too, "/error")), (json!("permission denied"), json!("permission denied")));
+    let accessor = text(wrapped, "/response/wrap_info/wrapped_accessor");
+    assert!(accessor.as_str().unwrap().starts_with("hmac-sha256:") && text(wrapped, "/response/auth").is_null(), "{wrapped}");
+    assert_eq!(text(open, "/auth"), json!({"token_type": "default", "policy_results": {"allowed": true}}));
+}

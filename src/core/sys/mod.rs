@@ -31,6 +31,7 @@ pub use in_flight::InFlight;
 pub use internal_ui::InternalUi;
 pub use keys::KeyringArea;
 pub use metrics::Metrics;
+pub use mount_view::builtin_version;
 pub use mounts::MountTable;
 pub use raft::RaftArea;
 pub use remount::Remount;

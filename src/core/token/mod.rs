@@ -10,6 +10,7 @@
 //! Not here: what a token may do (`core::policy`), when it is swept (`core::lease::Expirer`).
 
 mod batch;
+mod client_id;
 mod create;
 mod engine;
 pub(in crate::core) mod engine_roles;
@@ -32,6 +33,7 @@ pub(in crate::core) mod ttl;
 
 use std::sync::Arc;
 
+pub use client_id::client_id;
 pub use engine::TokenEngine;
 pub use entry::TokenEntry;
 pub use error::TokenError;

@@ -87,8 +87,6 @@ pub(super) fn auth_block(token: Secret<String>, entry: &TokenEntry, now: Timesta
         "mfa_requirement": null,
         "num_uses": entry.num_uses,
     });
-    match fields {
-        Value::Object(fields) => AuthInfo { client_token: token, fields },
-        _ => AuthInfo { client_token: token, fields: Map::new() },
-    }
+    let fields = if let Value::Object(fields) = fields { fields } else { Map::new() };
+    AuthInfo { client_token: token, display_name: entry.display_name.clone(), fields }
 }
