@@ -16,7 +16,7 @@ use crate::machine::{Command, Outcome, Role};
 use crate::raft::CommitError;
 use crate::storage::StorageError;
 use crate::types::limits::FAILOVER_PATIENCE;
-use crate::types::{Scope, Timestamp};
+use crate::types::{Scope, Timestamp, WalIndex};
 
 /// The pause while another node of the primary may be taking over; after [`FAILOVER_PATIENCE`] it doubles, up to [`PAUSE_MAX`].
 const PAUSE_FIRST: Duration = Duration::from_millis(250);
@@ -153,8 +153,9 @@ impl<'s> Following<'s> {
         let mut events = VecDeque::from([event]);
         let mut actions = Vec::new();
         while let Some(event) = events.pop_front() {
-            if let ApplyEvent::Committed(position) = &event {
-                self.shared.status.of_primary(|primary| primary.freshness.reach(position.wal));
+            if let ApplyEvent::Committed(_) = &event {
+                let now = self.parts().store.positions();
+                self.shared.status.of_primary(|primary| primary.freshness.hold(now.performance.wal, now.performance_at));
             }
             self.applier.step(event, &mut actions);
             for action in actions.drain(..) {
@@ -240,6 +241,10 @@ impl<'s> Following<'s> {
             FromPrimary::Resync { why, snapshot, .. } => {
                 let have = self.parts().store.positions().performance.wal;
                 tracing::warn!(why, %have, snapshot = %snapshot.wal, "comparing with the primary: what it does not have is given up here");
+            }
+            FromPrimary::Records { after, records, .. } => {
+                let last = WalIndex(after.wal.0 + records.len() as u64);
+                self.shared.status.of_primary(|primary| primary.freshness.stands(last));
             }
             FromPrimary::Heartbeat { generation, .. } => {
                 let ours = self.parts().store.role().generation();

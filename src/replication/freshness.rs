@@ -42,9 +42,16 @@ impl Freshness {
         self.settle();
     }
 
+    /// The copy stands at `at`, with a record that the primary committed at `time`: so it holds all that the primary had then. Known
+    /// with each record, where marks come once a second.
+    pub fn hold(&mut self, at: WalIndex, time: Timestamp) {
+        self.reach(at);
+        self.fresh_at = self.fresh_at.max(Some(time));
+    }
+
     fn settle(&mut self) {
         while let Some((time, _)) = self.waiting.pop_front_if(|(_, at)| *at <= self.reached) {
-            self.fresh_at = Some(time);
+            self.fresh_at = self.fresh_at.max(Some(time));
         }
     }
 
@@ -96,6 +103,20 @@ mod tests {
         assert_eq!((copy.lag_ms(Timestamp(3500)), copy.age_ms(Timestamp(3500))), (Some(0), Some(1500)));
         copy.mark(Timestamp(4000), WalIndex(9));
         assert_eq!(copy.age_ms(Timestamp(4001)), Some(1));
+    }
+
+    #[test]
+    fn a_record_says_how_fresh_a_copy_is_between_two_marks() {
+        let mut copy = Freshness::default();
+        copy.mark(Timestamp(1000), WalIndex(5));
+        copy.reach(WalIndex(5));
+        // Three more came in, two are applied.
+        copy.stands(WalIndex(8));
+        copy.hold(WalIndex(7), Timestamp(1900));
+        assert_eq!((copy.records_behind(), copy.lag_ms(Timestamp(1980))), (1, Some(80)));
+        // Clocks of two nodes may differ: it does not grow older.
+        copy.hold(WalIndex(8), Timestamp(1850));
+        assert_eq!((copy.lag_ms(Timestamp(1990)), copy.age_ms(Timestamp(1990))), (Some(0), Some(90)));
     }
 
     #[test]

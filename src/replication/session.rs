@@ -17,7 +17,7 @@ use super::{Parts, Shared};
 use crate::machine::{Batch, Command, Guard, PageId, PageSum, Role};
 use crate::storage::{Reader, StorageError};
 use crate::types::limits::FRAME_BYTES_MAX;
-use crate::types::{Generation, Position, Scope, Timestamp};
+use crate::types::{Generation, Position, Scope, Timestamp, WalIndex};
 
 /// How often the primary speaks when it has nothing to say.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -248,11 +248,19 @@ impl<'s> Session<'s> {
                 tracing::info!(secondary = self.id, "streaming records to a secondary");
                 ::metrics::counter!(metrics::GUARD_FOUND).increment(1);
             }
+            FromPrimary::Records { after, records, .. } => {
+                ::metrics::counter!(metrics::RECORDS_SENT).increment(records.len() as u64);
+                // What is shipped as it is committed tells the lag between two heartbeats; while older records go out, they must.
+                let last = WalIndex(after.wal.0 + records.len() as u64);
+                if last >= self.shared.feed.position().borrow().wal {
+                    let now = self.parts().clock.now();
+                    self.shared.status.of_secondary(&self.id, |peer| peer.freshness.mark(now, last));
+                }
+            }
             FromPrimary::Resync { why, .. } => {
                 tracing::warn!(secondary = self.id, why, "a secondary must compare with a snapshot");
                 ::metrics::counter!(metrics::MISSING_GUARD).increment(1);
             }
-            FromPrimary::Records { records, .. } => ::metrics::counter!(metrics::RECORDS_SENT).increment(records.len() as u64),
             _ => {}
         }
     }
