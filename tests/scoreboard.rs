@@ -200,6 +200,7 @@ mod axis_tests {
         check(Spread::Even, &[], &[0.0, 0.2, 0.4, 0.6, 0.8, 1.0]);
         check(Spread::Powers, &[1.1, 48.0], &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0]);
         check(Spread::Powers, &[0.0, 7.0], &[5.0, 10.0]);
+        check(Spread::Nines, &[], &[0.5, 0.9, 0.99]);
         check(Spread::Nines, &[0.2, 0.999], &[0.5, 0.9, 0.99, 0.999]);
     }
 

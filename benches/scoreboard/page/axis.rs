@@ -27,7 +27,7 @@ impl Axis {
     pub fn of(spread: Spread, values: impl Iterator<Item = f64>, length: f64) -> Self {
         let usable = values.filter(|value| value.is_finite() && (spread != Spread::Powers || *value > 0.0));
         let (low, high) = usable.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
-        let (low, high) = if low > high { (0.0, 1.0) } else { (low, high) };
+        let (low, high) = if low > high { (0.0, if spread == Spread::Nines { 0.99 } else { 1.0 }) } else { (low, high) };
         let (from, to) = match spread {
             Spread::Even => {
                 let step = step((high - low.min(0.0)).max(f64::MIN_POSITIVE) / 5.0);

@@ -27,7 +27,17 @@ pub fn draw(plot: &Plot, out: &mut String) {
     let is_distribution = plot.kind == "distribution";
     // A distribution is drawn with shares across and values up, so that its tail is what is wide.
     let turned = |(x, y): (f64, f64)| if is_distribution { (y, x) } else { (x, y) };
-    let lines: Vec<Vec<(f64, f64)>> = series.iter().map(|series| thinned(series.points.iter().copied().map(turned).collect())).collect();
+    let lines: Vec<Vec<(f64, f64)>> = series
+        .iter()
+        .map(|series| {
+            let mut points: Vec<(f64, f64)> = series.points.iter().copied().map(turned).collect();
+            if is_distribution {
+                // The least is that of the first of all, so that even one alone is a line.
+                points.insert(0, (0.0, points[0].1));
+            }
+            thinned(points)
+        })
+        .collect();
     let spread = |is_log: bool| if is_log { Spread::Powers } else { Spread::Even };
     let (across, up) = if is_distribution { (Spread::Nines, spread(plot.log_x)) } else { (spread(plot.log_x), spread(plot.log_y)) };
     let below_all = |share: f64| if is_distribution && share >= 1.0 { f64::NAN } else { share };
