@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 const EXAMPLES: &str = "\
 Examples:
-  make bench                                        everything, about an hour
+  make bench                                        everything: some hours
   make bench ARGS=\"--only kv-write --quick\"         one metric, one short round: is it working?
   make bench ARGS=\"--only kv-read,tokens --rounds 7\"
   make bench ARGS=--list";

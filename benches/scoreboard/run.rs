@@ -43,17 +43,21 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         metrics: Vec::new(),
     };
     warn(&stage);
+    print!("{}", table::heading(&board));
+    let name = format!("{}-{}", began.strftime("%Y-%m-%dT%H%M"), board.commit);
     for metric in chosen {
         stage.bar.set_prefix(metric.name());
         let measured =
             metric.run(&stage).unwrap_or_else(|error| Measured { missing: Some(format!("failed: {error:#}")), ..Measured::default() });
         board.metrics.push(Measured { number: metric.number(), name: metric.name().into(), title: metric.title().into(), ..measured });
+        // At once: who interrupts a long run keeps what it has measured.
+        keep(&board, &args.out, &name)?;
+        stage.bar.suspend(|| print!("{}", board.metrics.last().map(table::section).unwrap_or_default()));
     }
     stage.bar.finish_and_clear();
-    print!("{}", table::render(&board));
     warn(&stage);
-    let name = format!("{}-{}", began.strftime("%Y-%m-%dT%H%M"), board.commit);
-    keep(&board, &args.out, &name)
+    println!("\nraw numbers: {0}.json\npage: {0}.html", args.out.join(name).display());
+    Ok(())
 }
 
 fn choose<'m>(all: &'m [Box<dyn Metric>], only: &[String]) -> anyhow::Result<Vec<&'m dyn Metric>> {
@@ -82,7 +86,6 @@ fn keep(board: &Scoreboard, folder: &Path, name: &str) -> anyhow::Result<()> {
     fs::write(&path, serde_json::to_string_pretty(board)?).with_context(|| path.display().to_string())?;
     let shown = folder.join(format!("{name}.html"));
     fs::write(&shown, page::render(board)).with_context(|| shown.display().to_string())?;
-    println!("\nraw numbers: {}\npage: {}", path.display(), shown.display());
     Ok(())
 }
 

@@ -33,7 +33,7 @@ const ALIKE: &str = "all on loopback: plain to clients, TLS between nodes, no au
 
 impl Stage {
     pub fn new(args: &Args, scratch: &Path) -> Self {
-        let seconds = args.seconds.unwrap_or(if args.quick { 2.0 } else { 10.0 });
+        let seconds = args.seconds.unwrap_or(if args.quick { 2.0 } else { 5.0 });
         let find = |system: System, found: anyhow::Result<PathBuf>| {
             let is_out = args.without.iter().any(|name| name == system.name());
             let found = if is_out { Err("left out by --without".into()) } else { found.map_err(|error| format!("{error:#}")) };

@@ -18,8 +18,8 @@ fn trimmed(text: String) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// The table of a run.
-pub fn render(board: &Scoreboard) -> String {
+/// What was compared, and where.
+pub fn heading(board: &Scoreboard) -> String {
     let mut out = String::new();
     for (name, version) in &board.systems {
         out += &format!("{name:<8} {version}\n");
@@ -28,18 +28,21 @@ pub fn render(board: &Scoreboard) -> String {
         "{} · {} cores · {} · {}\n3 nodes, 1 disk · {}\n",
         board.machine.cpu, board.machine.cores, board.machine.kernel, board.machine.disk, board.settings.alike
     );
+    out
+}
+
+/// The table of a metric.
+pub fn section(metric: &Measured) -> String {
     let head = ["", "coffer", "openbao", "etcd", "limit", "x openbao", "x etcd", "gate", "moonshot"].map(String::from);
-    for metric in &board.metrics {
-        out += &format!("\n{:>2}  {} ({})\n", metric.number, metric.title, metric.name);
-        if let Some(why) = &metric.missing {
-            out += &format!("    {why}\n");
-        }
-        if !metric.lines.is_empty() {
-            out += &columns(&head, &metric.lines.iter().map(cells).collect::<Vec<_>>());
-        }
-        for note in notes(metric) {
-            out += &format!("    {note}\n");
-        }
+    let mut out = format!("\n{:>2}  {} ({})\n", metric.number, metric.title, metric.name);
+    if let Some(why) = &metric.missing {
+        out += &format!("    {why}\n");
+    }
+    if !metric.lines.is_empty() {
+        out += &columns(&head, &metric.lines.iter().map(cells).collect::<Vec<_>>());
+    }
+    for note in notes(metric) {
+        out += &format!("    {note}\n");
     }
     out
 }

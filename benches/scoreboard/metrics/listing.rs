@@ -26,7 +26,7 @@ impl Metric for Listing {
         "a page of names, and resident memory (deleting a large mount: not measured yet)"
     }
     fn run(&self, stage: &Stage) -> anyhow::Result<Measured> {
-        let keys = stage.settings.keys * 10;
+        let keys = stage.settings.keys * 5;
         let rounds = interleaved(stage, &SYSTEMS, |system| {
             let mut session = Session::begin_with(stage, system, false, keys)?;
             let path = format!("{MOUNT}/metadata?after=bench-{:08}&limit=1000", keys / 2);
