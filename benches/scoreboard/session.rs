@@ -192,6 +192,9 @@ fn turn(system: System, case: &Case, outcome: &Outcome, used: &Counters, own: &O
     if failed as f64 > FAILED_MAX * done {
         turn.void = Some(format!("too many failed requests: {:?}", outcome.failed));
     }
+    if outcome.completed == 0 {
+        turn.void = Some(format!("nothing was answered within the {:.1} s measured", outcome.seconds));
+    }
     turn.latencies_us.clone_from(&outcome.latencies_us);
     turn
 }
