@@ -84,6 +84,8 @@ pub struct RowWrite {
     pub key: Key,
     /// What; `None` removes the row.
     pub value: Option<Ciphertext>,
+    /// Whether the row is there before. A node's own rows, which no page covers, are not looked at and count as not there.
+    pub existed: bool,
 }
 
 /// What one entry changes. Stored in one atomic write, with its index.
@@ -278,11 +280,13 @@ impl<V: View> Change<'_, V> {
     fn put_all(&mut self, ops: &[Op]) -> Result<(), V::Error> {
         for op in ops {
             let key = op.key();
+            let mut existed = false;
             if key.scope != Scope::Node {
                 let id = (key.scope, page_of(&key.path));
                 let before = self.value_before(key)?;
                 let mut page = self.page(id);
                 if let Some(value) = before {
+                    existed = true;
                     page.subtract(item_hash(&key.path, &value));
                 }
                 if let Some(value) = op.value() {
@@ -291,7 +295,7 @@ impl<V: View> Change<'_, V> {
                 self.applied.pages.insert(id, page);
             }
             self.written.insert(key.clone(), op.value().cloned());
-            self.applied.rows.push(RowWrite { key: key.clone(), value: op.value().cloned() });
+            self.applied.rows.push(RowWrite { key: key.clone(), value: op.value().cloned(), existed });
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use rocksdb::WriteBatch;
 
 use super::families::{END, Family, index_key, meta_key, page_key, position_out, record_out, row_out, wal_key};
 use super::moment::{KEY_USES, Moment, POSITIONS, Pages, RECORDS_AFTER, RECORDS_BYTES, ROLE, positions_out};
-use crate::machine::{Applied, Outcome, PageSum, encode_role, page_of};
+use crate::machine::{Applied, Outcome, PageSum, RowWrite, encode_role, page_of};
 use crate::storage::{Meta, RecordsKept};
 use crate::types::{Position, Revision, Scope};
 
@@ -39,7 +39,7 @@ impl Gathered {
             self.wipe();
         }
         for row in &applied.rows {
-            self.row(row.key.scope, &row.key.path, row.value.as_deref(), Revision(applied.at.0));
+            self.row(row, Revision(applied.at.0));
         }
         for ((scope, page), sum) in &applied.pages {
             let key = page_key(*scope, *page);
@@ -105,9 +105,11 @@ impl Gathered {
         self.next.records_upto = after;
     }
 
-    fn row(&mut self, scope: Scope, path: &str, value: Option<&[u8]>, at: Revision) {
-        let index = (scope != Scope::Node).then(|| index_key(scope, page_of(path), path));
-        match value {
+    /// The index of pages names each row once: it is written when the row comes and when it goes, not when its value changes.
+    fn row(&mut self, row: &RowWrite, at: Revision) {
+        let (scope, path) = (row.key.scope, &*row.key.path);
+        let index = (scope != Scope::Node && row.existed != row.value.is_some()).then(|| index_key(scope, page_of(path), path));
+        match &row.value {
             Some(value) => {
                 self.put(Family::of(scope), path, row_out(at, value));
                 if let Some(index) = index {

@@ -1,6 +1,7 @@
 //! What is kept in memory of one moment: pages of the trees, positions, role, which records are kept. Immutable once published.
 //!
-//! Pages lie in chunks that moments share, so a commit copies the chunks it touches and never 2 MiB, whoever is reading.
+//! Pages lie in a tree whose nodes moments share, so a commit copies half a kilobyte for a page it touches and never 2 MiB, whoever
+//! is reading.
 
 use std::sync::Arc;
 
@@ -9,26 +10,39 @@ use crate::machine::{KeyUses, PAGES, PageId, PageSum, Positions, Role, decode_ro
 use crate::storage::{RecordsKept, StorageError};
 use crate::types::{Position, Scope, Timestamp, WalIndex};
 
-const CHUNK: usize = 256;
+/// Sums that are copied together when one of them changes, and groups of them that one node of the tree holds.
+const LEAF: usize = 16;
+const BRANCH: usize = 16;
+
+type Leaf = [PageSum; LEAF];
 
 /// The pages of one scope's tree.
 #[derive(Clone)]
-pub(super) struct Pages(Vec<Arc<[PageSum; CHUNK]>>);
+pub(super) struct Pages(Vec<Arc<[Arc<Leaf>; BRANCH]>>);
+
+/// Which branch, which leaf of it, and which sum of that.
+fn place(page: PageId) -> (usize, usize, usize) {
+    let page = usize::from(page.0);
+    (page / LEAF / BRANCH, page / LEAF % BRANCH, page % LEAF)
+}
 
 impl Pages {
     pub(super) fn empty() -> Self {
-        // One chunk in all places: it is copied when a page of it is set.
-        let chunk = Arc::new([PageSum::default(); CHUNK]);
-        Self(std::iter::repeat_n(chunk, PAGES / CHUNK).collect())
+        // One branch in all places: it is copied when a page of it is set.
+        let leaf = Arc::new([PageSum::default(); LEAF]);
+        let branch = Arc::new(std::array::from_fn(|_| leaf.clone()));
+        Self(std::iter::repeat_n(branch, PAGES / LEAF / BRANCH).collect())
     }
     pub(super) fn get(&self, page: PageId) -> PageSum {
-        self.0[usize::from(page.0) / CHUNK][usize::from(page.0) % CHUNK]
+        let (branch, leaf, at) = place(page);
+        self.0[branch][leaf][at]
     }
     pub(super) fn set(&mut self, page: PageId, sum: PageSum) {
-        Arc::make_mut(&mut self.0[usize::from(page.0) / CHUNK])[usize::from(page.0) % CHUNK] = sum;
+        let (branch, leaf, at) = place(page);
+        Arc::make_mut(&mut Arc::make_mut(&mut self.0[branch])[leaf])[at] = sum;
     }
     pub(super) fn all(&self) -> Arc<[PageSum]> {
-        self.0.iter().flat_map(|chunk| chunk.iter().copied()).collect()
+        self.0.iter().flat_map(|branch| branch.iter().flat_map(|leaf| leaf.iter().copied())).collect()
     }
 }
 
