@@ -1,5 +1,7 @@
 //! Who is calling.
 
+use std::sync::Arc;
+
 use crate::barrier::Txn;
 use crate::core::mounts::Opened;
 use crate::core::token::{Identified, TokenError};
@@ -15,20 +17,20 @@ use super::{Asked, Origin};
 pub(super) struct Who {
     /// The token, where one is needed. Open paths take no use from a token.
     pub(super) token: Option<Identified>,
-    /// As far as an engine may know.
-    pub(super) caller: Caller,
+    /// As far as an engine may know. Shared with the audit lines.
+    pub(super) caller: Arc<Caller>,
 }
 
 impl From<Identified> for Who {
     fn from(token: Identified) -> Self {
-        Self { caller: token.caller(), token: Some(token) }
+        Self { caller: Arc::new(token.caller()), token: Some(token) }
     }
 }
 
 impl Core {
     pub(super) fn identify(&self, txn: &mut Txn, asked: Asked<'_>, routed: &Routed<'_>) -> Result<Who, Refused> {
         if let Origin::Secondary { caller, .. } = asked.origin {
-            return Ok(Who { token: None, caller: caller.clone() });
+            return Ok(Who { token: None, caller: Arc::new(caller.clone()) });
         }
         let is_open = routed.access() == Access::Anyone;
         let Some(token) = &asked.request.token else {
@@ -40,7 +42,7 @@ impl Core {
             return Ok(Who::default());
         }
         match self.tokens.identify(txn, token, &asked.request.connection, asked.now) {
-            Ok(identified) if is_open => Ok(Who { token: None, caller: identified.caller() }),
+            Ok(identified) if is_open => Ok(Who { token: None, caller: Arc::new(identified.caller()) }),
             Ok(identified) => Ok(identified.into()),
             Err(TokenError::Barrier(error)) => Err(EngineError::Barrier(error).into()),
             Err(TokenError::Sealed(_)) => Err(Refused::Sealed),

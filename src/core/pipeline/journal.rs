@@ -24,7 +24,7 @@ pub(super) struct Journal<'r> {
     asked: Asked<'r>,
     devices: Arc<Devices>,
     mounted: Option<Arc<Mounted>>,
-    caller: Caller,
+    caller: Arc<Caller>,
     shown: Option<Shown<'static>>,
     verdict: Option<Result<Vec<String>, ()>>,
     operation: Operation,
@@ -35,7 +35,7 @@ impl<'r> Journal<'r> {
     pub(super) fn open(core: &'r Core, asked: Asked<'r>) -> Result<Self, Refused> {
         let devices = core.audit.devices().map_err(refused)?;
         let operation = asked.request.operation;
-        Ok(Self { core, asked, devices, mounted: None, caller: Caller::default(), shown: None, verdict: None, operation, is_logged: false })
+        Ok(Self { core, asked, devices, mounted: None, caller: Arc::default(), shown: None, verdict: None, operation, is_logged: false })
     }
 
     pub(super) fn place(&mut self, routed: &Routed<'_>) {
