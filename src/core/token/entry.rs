@@ -79,10 +79,34 @@ pub struct TokenEntry {
     pub internal: serde_json::Map<String, serde_json::Value>,
 }
 
+/// What of a token's row says whether its children live: each request reads it of every token above its own.
+#[derive(Debug, Deserialize)]
+pub(super) struct Ancestor {
+    #[serde(default)]
+    pub(super) parent: String,
+    #[serde(default)]
+    is_revoked: bool,
+    #[serde(default)]
+    pub(super) spares_children: bool,
+    #[serde(default)]
+    expires_ms: Option<u64>,
+}
+
+impl Ancestor {
+    /// As [`TokenEntry::is_live`].
+    pub(super) fn is_live(&self, now: Timestamp) -> bool {
+        is_live(self.is_revoked, self.expires_ms, now)
+    }
+}
+
+fn is_live(is_revoked: bool, expires_ms: Option<u64>, now: Timestamp) -> bool {
+    !is_revoked && expires_ms.is_none_or(|expires| now.0 < expires)
+}
+
 impl TokenEntry {
     /// Whether it may still be used at `now`.
     pub fn is_live(&self, now: Timestamp) -> bool {
-        !self.is_revoked && self.expires_ms.is_none_or(|expires| now.0 < expires)
+        is_live(self.is_revoked, self.expires_ms, now)
     }
 
     /// Whether it is all-powerful.

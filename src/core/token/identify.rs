@@ -1,10 +1,12 @@
 //! From a token to who is calling.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
-use super::entry::{TokenEntry, read_entry, write_entry};
+use super::entry::{Ancestor, TokenEntry, read_entry, read_json, write_entry};
 use super::{TokenError, Tokens, id};
 use crate::barrier::Txn;
+use crate::core::keys;
 use crate::engine::{Caller, Connection};
 use crate::types::limits::TOKEN_BYTES_MAX;
 use crate::types::{Accessor, Secret, Timestamp};
@@ -100,19 +102,19 @@ impl Tokens {
 /// Whether no token above has ended: a child is dead with its ancestor at once, though the sweep reaches it later. A row that is
 /// gone was swept, and the sweep marks children before it removes the row.
 fn has_live_ancestors(txn: &mut Txn, parent: &str, now: Timestamp) -> Result<bool, TokenError> {
-    let mut above = parent.to_owned();
+    let mut above = Cow::Borrowed(parent);
     for _ in 0..ANCESTORS_MAX {
         if above.is_empty() {
             break;
         }
-        let Some(entry) = read_entry(txn, &above)? else { break };
+        let Some(entry) = read_json::<Ancestor>(txn, &keys::token(&above))? else { break };
         if entry.spares_children {
             break;
         }
         if !entry.is_live(now) {
             return Ok(false);
         }
-        above = entry.parent;
+        above = Cow::Owned(entry.parent);
     }
     Ok(true)
 }
