@@ -51,14 +51,24 @@ impl Route {
     }
 }
 
+/// Most placeholders of one pattern. A fixed number, so that no request allocates for them.
+const CAPTURES_MAX: usize = 2;
+
 /// What a route's placeholders matched.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Captures<'p>(Vec<(&'static str, &'p str)>);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Captures<'p>([(&'static str, &'p str); CAPTURES_MAX]);
 
 impl<'p> Captures<'p> {
     /// What `name` matched; empty if the pattern has no such placeholder.
     pub fn get(&self, name: &str) -> &'p str {
         self.0.iter().find(|(placeholder, _)| *placeholder == name).map_or("", |(_, text)| *text)
+    }
+
+    /// Adds what `name` matched; patterns have no more placeholders than there is room for, as no route of one with more is found.
+    #[must_use]
+    fn add(&mut self, name: &'static str, text: &'p str) -> bool {
+        let free = self.0.iter_mut().find(|(placeholder, _)| placeholder.is_empty());
+        free.map(|slot| *slot = (name, text)).is_some()
     }
 }
 
@@ -93,8 +103,7 @@ fn match_pattern<'p>(pattern: &'static str, path: &'p str) -> Option<Captures<'p
     let mut parts = pattern.split('/').peekable();
     while let Some(part) = parts.next() {
         if let Some(name) = part.strip_prefix('*') {
-            captures.0.push((name, rest));
-            return Some(captures);
+            return captures.add(name, rest).then_some(captures);
         }
         let is_last = parts.peek().is_none();
         let (head, tail) = match rest.split_once('/') {
@@ -112,7 +121,8 @@ fn match_pattern<'p>(pattern: &'static str, path: &'p str) -> Option<Captures<'p
         }
         match part.strip_prefix(':') {
             Some(_) if head.is_empty() => return None,
-            Some(name) => captures.0.push((name, head)),
+            Some(name) if captures.add(name, head) => {}
+            Some(_) => return None,
             None if part == head => {}
             None => return None,
         }
@@ -128,7 +138,8 @@ mod tests {
     #[track_caller]
     fn check(pattern: &'static str, path: &str, expected: Option<&[(&str, &str)]>) {
         let matched = match_pattern(pattern, path);
-        assert_eq!(matched.as_ref().map(|captures| captures.0.as_slice()), expected, "{pattern} {path}");
+        let pairs = matched.map(|captures| captures.0.into_iter().filter(|(name, _)| !name.is_empty()).collect::<Vec<_>>());
+        assert_eq!(pairs.as_deref(), expected, "{pattern} {path}");
     }
 
     #[test]

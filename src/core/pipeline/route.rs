@@ -41,7 +41,7 @@ impl<'c> Target<'c> {
             operation,
             path: self.path,
             route: self.route,
-            captures: self.captures.clone(),
+            captures: self.captures,
             caller,
             mount: &self.mounted.mount,
             now: asked.now,
