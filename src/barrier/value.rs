@@ -11,13 +11,25 @@ use crate::types::{Key, Secret};
 const VERSION: u8 = 1;
 const HEADER_BYTES: usize = 5;
 
-fn context(term: KeyTerm, key: &Key) -> Vec<u8> {
-    let mut context = Vec::with_capacity(HEADER_BYTES + 1 + key.path.len());
-    context.push(VERSION);
-    context.extend_from_slice(&term.0.to_be_bytes());
-    context.push(key.scope as u8);
-    context.extend_from_slice(key.path.as_bytes());
-    context
+/// Contexts up to this long are made on the stack: all but those of very long paths.
+const SHORT_BYTES: usize = 256;
+
+/// Calls `then` with the associated data of `key`.
+fn with_context<T>(term: KeyTerm, key: &Key, then: impl FnOnce(&[u8]) -> T) -> T {
+    let len = HEADER_BYTES + 1 + key.path.len();
+    let (mut short, mut long) = ([0; SHORT_BYTES], Vec::new());
+    let context = match short.get_mut(..len) {
+        Some(short) => short,
+        None => {
+            long.resize(len, 0);
+            long.as_mut_slice()
+        }
+    };
+    context[0] = VERSION;
+    context[1..HEADER_BYTES].copy_from_slice(&term.0.to_be_bytes());
+    context[HEADER_BYTES] = key.scope as u8;
+    context[HEADER_BYTES + 1..].copy_from_slice(key.path.as_bytes());
+    then(context)
 }
 
 /// Encrypts `plaintext` for `key` under the keyring's newest term.
@@ -26,7 +38,7 @@ pub fn encrypt_value(keyring: &Keyring, entropy: &dyn Entropy, key: &Key, plaint
     let mut out = Vec::with_capacity(HEADER_BYTES + 40 + plaintext.len());
     out.push(VERSION);
     out.extend_from_slice(&term.0.to_be_bytes());
-    cipher.encrypt_into(entropy, &context(term, key), plaintext, &mut out);
+    with_context(term, key, |context| cipher.encrypt_into(entropy, context, plaintext, &mut out));
     out.into()
 }
 
@@ -43,7 +55,7 @@ pub fn decrypt_value(keyring: &Keyring, key: &Key, envelope: &[u8]) -> Result<Se
     }
     let term = KeyTerm(u32::from_be_bytes(*term));
     let cipher = keyring.cipher(term).ok_or(BarrierError::UnknownTerm(term))?;
-    cipher.decrypt(&context(term, key), sealed).map_err(|_| damaged())
+    with_context(term, key, |context| cipher.decrypt(context, sealed)).map_err(|_| damaged())
 }
 
 #[cfg(test)]
@@ -67,6 +79,11 @@ mod tests {
         let mut other_term = new.to_vec();
         other_term[4] = 1;
         assert!(decrypt_value(&keyring, &key, &other_term).is_err());
+        // Long paths take another way to the same: their first 256 bytes are not enough.
+        let long = |end: &str| Key::shared(format!("{}{end}", "m".repeat(SHORT_BYTES)));
+        let value = encrypt_value(&keyring, &entropy, &long("a"), b"v");
+        assert_eq!(decrypt_value(&keyring, &long("a"), &value).unwrap().expose(), b"v");
+        assert!(decrypt_value(&keyring, &long("b"), &value).is_err());
         for cut in 0..new.len() {
             assert!(decrypt_value(&keyring, &key, &new[..cut]).is_err());
         }
