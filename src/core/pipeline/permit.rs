@@ -51,6 +51,6 @@ impl Core {
         let acl = self.policies.acl_for(&who.caller.policies)?;
         let decision = acl.decide(operation, request.path.as_str(), &request.data, request.wrap_ttl);
         let is_allowed = decision.is_allowed && (access != Access::Sudo || decision.is_sudo || operation == Operation::Help);
-        if is_allowed { Ok(Permit { granting: decision.granting }) } else { Err(Refused::Denied) }
+        if is_allowed { Ok(Permit { granting: decision.granting.to_vec() }) } else { Err(Refused::Denied) }
     }
 }

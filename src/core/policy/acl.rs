@@ -21,6 +21,8 @@ pub(super) struct Rule {
 #[derive(Clone, Debug, Default)]
 pub struct Acl {
     pub(super) is_root: bool,
+    /// What grants all to the all-powerful.
+    root: Vec<String>,
     pub(super) exact: HashMap<String, Rule>,
     /// The most specific first.
     pub(super) patterns: Vec<(Pattern, Rule)>,
@@ -28,19 +30,19 @@ pub struct Acl {
 
 /// Whether one request may be done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Decision {
+pub struct Decision<'a> {
     /// It may, as far as the path's own rule goes.
     pub is_allowed: bool,
     /// It may also where `sudo` is needed. Only together with `is_allowed`.
     pub is_sudo: bool,
     /// The policies that allowed it, for the audit log.
-    pub granting: Vec<String>,
+    pub granting: &'a [String],
 }
 
 impl Acl {
     /// All-powerful.
     pub fn root() -> Self {
-        Self { is_root: true, ..Self::default() }
+        Self { is_root: true, root: vec!["root".to_owned()], ..Self::default() }
     }
 
     /// Compiles `policies`, given with their names.
@@ -84,12 +86,12 @@ impl Acl {
     }
 
     /// Whether `operation` may be done on `path` with these fields and this wish for wrapping.
-    pub fn decide(&self, operation: Operation, path: &str, data: &Data, wrap_ttl: Option<Ttl>) -> Decision {
+    pub fn decide(&self, operation: Operation, path: &str, data: &Data, wrap_ttl: Option<Ttl>) -> Decision<'_> {
         if self.is_root {
-            return Decision { is_allowed: true, is_sudo: true, granting: vec!["root".to_owned()] };
+            return Decision { is_allowed: true, is_sudo: true, granting: &self.root };
         }
         let Some(needed) = Capability::needed(operation) else {
-            return Decision { is_allowed: true, is_sudo: false, granting: Vec::new() };
+            return Decision { is_allowed: true, is_sudo: false, granting: &[] };
         };
         let Some(rule) = self.rule(path, operation == Operation::List) else { return Decision::default() };
         let takes_fields = !matches!(operation, Operation::List | Operation::Delete);
@@ -100,7 +102,7 @@ impl Acl {
         if !is_allowed {
             return Decision::default();
         }
-        Decision { is_allowed, is_sudo: rule.capabilities.has(Capability::Sudo), granting: rule.policies.clone() }
+        Decision { is_allowed, is_sudo: rule.capabilities.has(Capability::Sudo), granting: &rule.policies }
     }
 
     /// What may be done on `path`, in alphabetical order; `root` and `deny` stand alone.
