@@ -20,7 +20,7 @@ use super::RocksOptions;
 use super::options;
 use crate::machine::{PageId, PageSum, Stored};
 use crate::storage::StorageError;
-use crate::types::{HistoryHash, Position, Revision, Scope, WalIndex};
+use crate::types::{HistoryHash, Key, Position, Revision, Scope, WalIndex};
 
 /// Greater than every key of every family.
 pub(super) const END: [u8; 9] = [0xFF; 9];
@@ -87,10 +87,11 @@ pub(super) fn row_out(revision: Revision, ciphertext: &[u8]) -> Vec<u8> {
 }
 
 /// Reads what [`row_out`] made.
-pub(super) fn row_in(row: Vec<u8>) -> Result<Stored, StorageError> {
-    let row = Bytes::from(row);
+pub(super) fn row_in(row: &[u8]) -> Result<Stored, StorageError> {
     match row.split_first_chunk::<9>() {
-        Some(([ROW_VERSION, revision @ ..], _)) => Ok(Stored { revision: Revision(u64::from_be_bytes(*revision)), value: row.slice(9..) }),
+        Some(([ROW_VERSION, revision @ ..], value)) => {
+            Ok(Stored { revision: Revision(u64::from_be_bytes(*revision)), value: Bytes::copy_from_slice(value) })
+        }
         _ => Err(StorageError::Corrupt("a row")),
     }
 }
@@ -177,6 +178,12 @@ pub(super) struct Database {
 impl Database {
     pub(super) fn get(&self, family: Family, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, StorageError> {
         self.db.get_cf(family.handle(&self.db), key).map_err(StorageError::rocks("read the state database"))
+    }
+
+    /// The row at `key`, copied once: out of the database's own cache.
+    pub(super) fn row(&self, key: &Key) -> Result<Option<Stored>, StorageError> {
+        let row = self.db.get_pinned_cf(Family::of(key.scope).handle(&self.db), key.path.as_bytes());
+        row.map_err(StorageError::rocks("read the state database"))?.map(|row| row_in(&row)).transpose()
     }
 }
 

@@ -85,7 +85,7 @@ impl Physical for RocksStore {
         Arc::new(RocksReader::new(now.clone()))
     }
     fn get(&self, key: &Key) -> Result<Option<Stored>, StorageError> {
-        self.now().database.get(Family::of(key.scope), key.path.as_bytes())?.map(families::row_in).transpose()
+        self.now().database.row(key)
     }
     fn role(&self) -> Role {
         self.now().role.clone()

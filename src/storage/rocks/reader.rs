@@ -74,7 +74,9 @@ fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
 
 impl Reader for RocksReader {
     fn get(&self, key: &Key) -> Result<Option<Stored>, StorageError> {
-        self.value(Family::of(key.scope), key.path.as_bytes())?.map(row_in).transpose()
+        let handle = Family::of(key.scope).handle(&self.at.database.db);
+        let row = self.held.borrow_dependent().get_pinned_cf(handle, key.path.as_bytes()).map_err(StorageError::rocks(READ))?;
+        row.map(|row| row_in(&row)).transpose()
     }
 
     fn list(&self, under: &Prefix, after: Option<&str>, limit: usize) -> Result<Vec<Arc<str>>, StorageError> {
@@ -130,7 +132,7 @@ impl Reader for RocksReader {
         while let Some(key) = index.key() {
             let path = path_after(key, prefix.len())?;
             let row = self.value(Family::of(scope), path)?.ok_or(StorageError::Corrupt("an index of a page names no row"))?;
-            rows.push((Arc::from(path), row_in(row)?));
+            rows.push((Arc::from(path), row_in(&row)?));
             index.next();
         }
         index.status().map_err(StorageError::rocks(READ))?;
