@@ -168,7 +168,7 @@ impl Txn {
     }
 
     /// A mount's window on this transaction.
-    pub fn view(&mut self, mount: &MountId, scope: Scope, local: &'static [&'static str]) -> View<'_> {
+    pub fn view<'t>(&'t mut self, mount: &'t MountId, scope: Scope, local: &'static [&'static str]) -> View<'t> {
         View::new(self, mount, scope, local)
     }
 

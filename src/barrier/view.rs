@@ -25,14 +25,14 @@ impl Default for Page {
 /// What an engine sees of storage. It cannot name a key outside its mount, nor choose a scope.
 pub struct View<'t> {
     txn: &'t mut Txn,
-    prefix: String,
+    mount: &'t MountId,
     scope: Scope,
     local: &'static [&'static str],
 }
 
 impl<'t> View<'t> {
-    pub(super) fn new(txn: &'t mut Txn, mount: &MountId, scope: Scope, local: &'static [&'static str]) -> Self {
-        Self { txn, prefix: format!("{mount}/"), scope, local }
+    pub(super) fn new(txn: &'t mut Txn, mount: &'t MountId, scope: Scope, local: &'static [&'static str]) -> Self {
+        Self { txn, mount, scope, local }
     }
 
     fn scope_of(&self, name: &str) -> Scope {
@@ -40,7 +40,7 @@ impl<'t> View<'t> {
     }
 
     fn key(&self, name: &str) -> Key {
-        Key::new(self.scope_of(name), format!("{}{name}", self.prefix))
+        Key::of_parts(self.scope_of(name), &[self.mount.as_str(), "/", name])
     }
 
     /// The value called `name`.
@@ -95,7 +95,7 @@ impl<'t> View<'t> {
     /// # Errors
     /// If the store cannot be read.
     pub fn list(&mut self, under: &str, page: &Page) -> Result<Vec<String>, BarrierError> {
-        let prefix = Prefix::new(self.scope_of(under), format!("{}{under}", self.prefix));
+        let prefix = Prefix::new(self.scope_of(under), format!("{}/{under}", self.mount));
         self.txn.children(&prefix, page.after.as_deref(), page.limit)
     }
 

@@ -91,7 +91,7 @@ pub fn batch_token_key() -> Key {
 }
 /// The service token whose HMAC is `hash`.
 pub fn token(hash: &str) -> Key {
-    Key::local(format!("sys/token/id/{hash}"))
+    Key::of_parts(Scope::Local, &["sys/token/id/", hash])
 }
 /// The token that `accessor` names.
 pub fn token_accessor(accessor: &str) -> Key {

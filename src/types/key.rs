@@ -27,6 +27,9 @@ impl Scope {
     }
 }
 
+/// Paths up to this long are put together on the stack.
+const SHORT_BYTES: usize = 256;
+
 /// Where one value lies: a scope and a path below it. Paths are not secret; values are.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
@@ -40,6 +43,17 @@ impl Key {
     /// The key at `path` in `scope`.
     pub fn new(scope: Scope, path: impl Into<Arc<str>>) -> Self {
         Self { scope, path: path.into() }
+    }
+    /// The key at the path that `parts` make together, in `scope`: with one allocation, unless the path is very long.
+    pub fn of_parts(scope: Scope, parts: &[&str]) -> Self {
+        let mut short = [0; SHORT_BYTES];
+        let mut len = 0;
+        for part in parts {
+            let Some(room) = short.get_mut(len..len + part.len()) else { return Self::new(scope, parts.concat()) };
+            room.copy_from_slice(part.as_bytes());
+            len += part.len();
+        }
+        Self::new(scope, std::str::from_utf8(&short[..len]).expect("parts that are text are text together"))
     }
     /// A key that secondaries receive.
     pub fn shared(path: impl Into<Arc<str>>) -> Self {
@@ -78,5 +92,18 @@ impl Prefix {
     /// Whether `key` lies under this prefix.
     pub fn contains(&self, key: &Key) -> bool {
         key.scope == self.scope && key.path.starts_with(&self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_parts_is_the_key_of_their_whole() {
+        let long = "ü".repeat(SHORT_BYTES / 2);
+        for parts in [&["a", "/", "b"][..], &[], &["", "a"], &[&long], &[&long, "/"], &["a", &long, "b"]] {
+            assert_eq!(Key::of_parts(Scope::Local, parts), Key::local(parts.concat()), "{parts:?}");
+        }
     }
 }
