@@ -37,6 +37,9 @@ pub enum Write {
     Delete,
 }
 
+/// Room for what most requests read: token, its parent, policy or settings, the thing itself.
+const READS_USUAL: usize = 7;
+
 /// One request's transaction.
 pub struct Txn {
     reader: Arc<dyn Reader>,
@@ -49,7 +52,7 @@ pub struct Txn {
 impl Txn {
     /// A transaction over one moment of the store.
     pub fn new(reader: Arc<dyn Reader>, keyring: Arc<Keyring>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { reader, keyring, entropy, read: HashMap::new(), written: BTreeMap::new() }
+        Self { reader, keyring, entropy, read: HashMap::with_capacity(READS_USUAL), written: BTreeMap::new() }
     }
 
     /// The value at `key`, as this transaction would leave it.

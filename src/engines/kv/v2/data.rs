@@ -37,7 +37,7 @@ fn show(
 ) -> Result<Reply, EngineError> {
     let Some(record) = load(view, path)? else { return Ok(Reply::missing()) };
     let Some((number, version)) = record.version(asked_version(call)?) else { return Ok(Reply::missing()) };
-    let mut shown = Map::new();
+    let mut shown = Map::with_capacity(2);
     let is_readable = version.is_readable(call.now);
     let value = if is_readable { shape(value_of(view, path, number)?)? } else { Value::Null };
     shown.insert(field.to_owned(), value);

@@ -169,7 +169,7 @@ impl KeyRecord {
 
     /// The `metadata` block of one version.
     pub(super) fn show_version(&self, number: u64, version: &Version) -> Map<String, Value> {
-        let mut shown = Map::new();
+        let mut shown = Map::with_capacity(5);
         shown.insert("created_time".to_owned(), show_time(Some(version.created_ms)).into());
         shown.insert("custom_metadata".to_owned(), json!(self.custom_metadata));
         shown.insert("deletion_time".to_owned(), show_time(version.deletion_ms).into());
