@@ -1,17 +1,18 @@
-//! Identifiers: newtypes, so that a mount's id is never passed where a node's is wanted.
+//! Identifiers: newtypes, so that a mount's id is never passed where a node's is wanted. Clones of a text share it.
 
 use std::fmt;
+use std::sync::Arc;
 
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Wraps text that its owner has already validated.
-            pub fn new(text: impl Into<String>) -> Self {
-                Self(text.into())
+            pub fn new(text: impl AsRef<str>) -> Self {
+                Self(text.as_ref().into())
             }
             /// The identifier as text.
             pub fn as_str(&self) -> &str {

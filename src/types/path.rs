@@ -1,6 +1,7 @@
 //! What a client says: the path of an API call, in its one canonical form.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::limits::API_PATH_BYTES_MAX;
 
@@ -9,7 +10,7 @@ use super::limits::API_PATH_BYTES_MAX;
 /// Router, policies, audit and storage all see this one form, so that no two of them can disagree about what was asked
 /// (the class of CVE-2026-89322 and CVE-2026-3605). A trailing slash is kept: it means *list* or *a folder*.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct ApiPath(String);
+pub struct ApiPath(Arc<str>);
 
 /// Why a path is refused before anything looks at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,7 +52,7 @@ impl ApiPath {
                 }
             }
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 
     /// The path as text.

@@ -139,7 +139,7 @@ impl Core {
 
 /// An answer that says nothing yet.
 pub(super) fn blank(asked: Asked<'_>, target: &Target<'_>) -> Response {
-    Response { request_id: asked.request.id.to_string(), mount_type: target.mounted.row.kind.clone(), ..Response::default() }
+    Response { request_id: asked.request.id.as_str().to_owned(), mount_type: target.mounted.row.kind.clone(), ..Response::default() }
 }
 
 /// Whether and how the answer is wrapped: the client asks, or the handler insists; the shorter time counts.

@@ -9,13 +9,13 @@ use serde_json::{Map, json};
 use crate::barrier::Txn;
 use crate::core::SystemEngine;
 use crate::engine::{Access, Call, EngineError, Operation, Reply, Request, Route, Writes};
-use crate::types::{RequestId, Timestamp};
+use crate::types::{ApiPath, RequestId, Timestamp};
 
 /// One request that is being served.
 struct Flight {
     start: Timestamp,
     remote: String,
-    path: String,
+    path: ApiPath,
     method: &'static str,
 }
 
@@ -36,7 +36,7 @@ impl InFlight {
         let flight = Flight {
             start,
             remote: request.connection.remote.map(|remote| remote.to_string()).unwrap_or_default(),
-            path: request.path.as_str().to_owned(),
+            path: request.path.clone(),
             method: request.operation.name(),
         };
         self.flights().insert(request.id.clone(), flight);
@@ -70,7 +70,7 @@ impl SystemEngine for InFlight {
             let shown = json!({
                 "start_time": flight.start.rfc3339(),
                 "client_remote_address": flight.remote,
-                "request_path": flight.path,
+                "request_path": flight.path.as_str(),
                 "request_method": flight.method,
                 "client_id": "",
             });

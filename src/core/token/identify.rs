@@ -27,7 +27,7 @@ impl Identified {
     /// Who is calling, as far as an engine may know.
     pub fn caller(&self) -> Caller {
         Caller {
-            accessor: (!self.entry.accessor.is_empty()).then(|| Accessor::new(self.entry.accessor.clone())),
+            accessor: (!self.entry.accessor.is_empty()).then(|| Accessor::new(&self.entry.accessor)),
             token_key: (!self.entry.is_batch).then(|| self.key.clone()),
             display_name: self.entry.display_name.clone(),
             policies: self.entry.policies.clone(),
