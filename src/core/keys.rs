@@ -5,6 +5,8 @@
 use crate::engine::MountClass;
 use crate::types::{Key, Prefix, Scope};
 
+/// What the paths of all rows begin with that the core writes for itself; a mount's begin with its id, the cubbyholes' with theirs.
+pub const OWN: &str = "sys/";
 /// *Raw*, plain JSON: how many shares there are and how many it takes. Not secret, and needed while sealed.
 pub fn seal_config() -> Key {
     Key::shared("sys/seal-config")

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, OnceLock, Weak};
 
-use super::Core;
+use super::{Core, keys};
 use crate::machine::Applied;
 use crate::raft::Observer;
 use crate::types::Key;
@@ -50,16 +50,7 @@ impl Observer for Core {
             return;
         }
         if !applied.rows.is_empty() {
-            let changed: Vec<Key> = applied.rows.iter().map(|row| row.key.clone()).collect();
-            let borrowed: Vec<&Key> = changed.iter().collect();
-            self.seal.forget(&changed);
-            self.tokens.forget(&changed);
-            self.policies.forget(&changed);
-            self.leases.forget(&changed);
-            self.mounts.note(&borrowed);
-            self.audit.note(&borrowed);
-            self.replication.note(applied);
-            self.settings.note(&borrowed);
+            self.rows_changed(applied);
         }
         if applied.role.is_some() {
             // A secondary that has been filled may write mounts of its own now.
@@ -78,5 +69,25 @@ impl Observer for Core {
         self.settings.note_all();
         self.lifecycle.look_again();
         self.applied.send_replace(self.context.store.positions().performance.wal);
+    }
+}
+
+impl Core {
+    /// Most entries change rows of engines only: what the core remembers comes from rows of its own.
+    fn rows_changed(&self, applied: &Applied) {
+        let changed: Vec<&Key> = applied.rows.iter().map(|row| &row.key).collect();
+        let own: Vec<Key> = changed.iter().copied().filter(|key| key.path.starts_with(keys::OWN)).cloned().collect();
+        if !own.is_empty() {
+            self.seal.forget(&own);
+            self.tokens.forget(&own);
+            self.policies.forget(&own);
+            self.leases.forget(&own);
+        }
+        self.mounts.note(&changed);
+        if !own.is_empty() {
+            self.audit.note(&changed);
+            self.replication.note(applied);
+            self.settings.note(&changed);
+        }
     }
 }
