@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use futures::future::join_all;
@@ -76,6 +77,7 @@ impl Broker {
         if devices.is_empty() {
             return Ok(());
         }
+        let began = Instant::now();
         let writes = devices.iter().map(|(path, device)| {
             let line = render(event, &device.hasher);
             async move {
@@ -86,7 +88,10 @@ impl Broker {
                 taken.is_ok()
             }
         });
-        if join_all(writes).await.into_iter().any(|is_taken| is_taken) {
+        let taken = join_all(writes).await;
+        let name = if event.phase == Phase::Request { metrics::LOG_REQUEST } else { metrics::LOG_RESPONSE };
+        ::metrics::histogram!(name).record(began.elapsed().as_secs_f64() * 1000.0);
+        if taken.into_iter().any(|is_taken| is_taken) {
             return Ok(());
         }
         error!("no audit device took a line, refusing the request");

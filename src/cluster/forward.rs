@@ -4,7 +4,7 @@
 //! that was sent and got no answer is `Unknown`, and nothing here sends it twice.
 //! Not here: which requests are handed on (`core`, `http`), the answering side (`forward_service`, `link_service`).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -70,13 +70,20 @@ impl Forwarder {
 #[async_trait]
 impl Upstream for Forwarder {
     async fn to_active(&self, request: RawRequest) -> Result<RawResponse, ForwardError> {
+        let began = Instant::now();
         let result = self.send_to_active(request).await;
+        ::metrics::histogram!(metrics::FORWARD).record(began.elapsed().as_secs_f64() * 1000.0);
+        if result.is_err() {
+            ::metrics::counter!(metrics::FORWARD_ERRORS).increment(1);
+        }
         count("active", &result);
         result
     }
 
     async fn to_primary(&self, call: PrimaryCall) -> Result<PrimaryReply, ForwardError> {
+        let began = Instant::now();
         let sent = tokio::time::timeout(FORWARD_TIMEOUT, primary::call(&self.primary, call)).await;
+        ::metrics::histogram!(metrics::FORWARD_SHARED).record(began.elapsed().as_secs_f64() * 1000.0);
         let result = sent.unwrap_or_else(|_| Err(ForwardError::Unknown("no answer in time".to_owned())));
         count("primary", &result);
         result

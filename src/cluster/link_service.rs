@@ -158,7 +158,9 @@ impl Replication for LinkService {
     async fn call(&self, request: Request<PrimaryCall>) -> Result<Response<PrimaryReply>, Status> {
         let secondary = self.secondary(&request)?;
         let call = link_wire::read_primary_call(request.into_inner()).map_err(|wrong| Status::invalid_argument(wrong.to_string()))?;
+        let began = std::time::Instant::now();
         let reply = self.secondaries.serve_call(&secondary.id, call).await.ok_or_else(not_active)?;
+        ::metrics::histogram!(metrics::SERVE_SHARED).record(began.elapsed().as_secs_f64() * 1000.0);
         Ok(Response::new(link_wire::primary_reply(reply)))
     }
 

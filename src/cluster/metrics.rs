@@ -20,3 +20,11 @@ pub const LINK_SENT_BYTES: &str = "coffer_cluster_link_sent_bytes_total";
 pub const LINK_RECEIVED_BYTES: &str = "coffer_cluster_link_received_bytes_total";
 /// Bytes of messages sent to secondaries on their links, before they are compressed.
 pub const LINK_MESSAGE_BYTES: &str = "coffer_cluster_link_message_bytes_total";
+/// On a standby: milliseconds until the active node had answered a request that was handed on.
+pub const FORWARD: &str = "vault.ha.rpc.client.forward";
+/// Of those, how many were not answered.
+pub const FORWARD_ERRORS: &str = "vault.ha.rpc.client.forward.errors";
+/// On a secondary: milliseconds until the primary had answered a shared write that was handed on.
+pub const FORWARD_SHARED: &str = "vault.replication.rpc.client.forward";
+/// On a primary: milliseconds that a write of a secondary took.
+pub const SERVE_SHARED: &str = "vault.replication.rpc.server.forwarding_request";

@@ -34,6 +34,7 @@ mod sys;
 pub mod testing;
 pub mod token;
 mod upstream;
+mod usage;
 pub mod wrapping;
 
 pub use crate::raft::{CommitError, Peer as ActiveNode};
@@ -282,6 +283,7 @@ impl Core {
             Arc::new(self.leases.expirer()),
             AutoRotate::new(self.context.clone()),
             Arc::new(self.autopilot.clone()),
+            Arc::new(usage::UsagePart::new(self.context.clone())),
             Arc::new(ReplicationPart::new(self.replication.clone())),
         ]
     }

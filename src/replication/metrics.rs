@@ -33,3 +33,17 @@ pub const LAG_SECONDS: &str = "vault.replication.lag_seconds";
 pub const LAG_RECORDS: &str = "vault.replication.lag_records";
 /// Records sent to secondaries.
 pub const RECORDS_SENT: &str = "coffer_replication_records_sent_total";
+/// Whether this cluster is a DR primary: never.
+pub const IS_DR_PRIMARY: &str = "vault.core.replication.dr.primary";
+/// Whether this cluster is a DR secondary: never.
+pub const IS_DR_SECONDARY: &str = "vault.core.replication.dr.secondary";
+/// The last record whose rows the trees cover: sums are stored with their rows.
+pub const COMMIT_INDEX: &str = "vault.replication.merkle.commit_index";
+/// Milliseconds that a look for records to remove took.
+pub const WAL_GC: &str = "vault.replication.wal.gc";
+/// Records on disk.
+pub const WAL_TOTAL: &str = "vault.wal.gc.total";
+/// On a primary: milliseconds of a heartbeat to a secondary, there and back.
+pub const ECHO: &str = "vault.replication.rpc.server.echo";
+/// On a secondary's active node: 1 for the state that it is in, 0 for the others. Label: `state`.
+pub const STATE: &str = "vault.replication.state";

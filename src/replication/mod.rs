@@ -238,7 +238,10 @@ impl Handle {
             let shared = self.shared.clone();
             let kept = tokio::task::spawn_blocking(move || {
                 let (parts, now) = (&shared.parts, shared.parts.clock.now());
-                retention::trim(parts.store.as_ref(), parts.keep, &shared.pins, now)
+                let began = std::time::Instant::now();
+                let trimmed = retention::trim(parts.store.as_ref(), parts.keep, &shared.pins, now);
+                ::metrics::histogram!(metrics::WAL_GC).record(began.elapsed().as_secs_f64() * 1000.0);
+                trimmed
             });
             match kept.await {
                 Ok(Ok(())) => {}
@@ -258,6 +261,16 @@ impl Handle {
         gauge(metrics::LAST_DR_WAL, positions.dr.0);
         gauge(metrics::LAST_PERFORMANCE_WAL, positions.performance.wal.0);
         gauge(metrics::BUFFER_LENGTH, if kept.last.0 == 0 { 0 } else { kept.last.0 - kept.first.0 + 1 });
+        gauge(metrics::WAL_TOTAL, if kept.last.0 == 0 { 0 } else { kept.last.0 - kept.first.0 + 1 });
+        gauge(metrics::COMMIT_INDEX, positions.performance.wal.0);
+        gauge(metrics::IS_DR_PRIMARY, 0);
+        gauge(metrics::IS_DR_SECONDARY, 0);
+        if role.is_secondary() && self.running().is_some() {
+            let state = self.shared.status.state_word();
+            for word in ["stream-wals", "merkle-diff", "merkle-sync", "idle"] {
+                ::metrics::gauge!(metrics::STATE, "state" => word).set(truth(word == state));
+            }
+        }
         gauge(metrics::BUFFER_SIZE, kept.bytes);
         gauge(metrics::BUFFER_MAX_SIZE, parts.keep.bytes);
         ::metrics::gauge!(metrics::IS_PRIMARY).set(truth(role.is_primary()));

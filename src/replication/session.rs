@@ -235,6 +235,7 @@ impl<'s> Session<'s> {
             FromSecondary::Heartbeat { sent } => {
                 peer.last_heartbeat = now;
                 peer.heartbeat_ms = now.0.saturating_sub(self.beat.0);
+                ::metrics::histogram!(metrics::ECHO).record(f64::from(u32::try_from(peer.heartbeat_ms).unwrap_or(u32::MAX)));
                 // It was said halfway between our heartbeat and now, or about.
                 peer.skew_ms = sent.0.abs_diff(self.beat.0 + peer.heartbeat_ms / 2);
             }

@@ -179,6 +179,12 @@ impl Status {
         self.inner().secondaries.values_mut().filter(|peer| !peer.is_connected).for_each(|peer| peer.freshness.stands(at));
     }
 
+    /// A secondary: its state in one word.
+    pub fn state_word(&self) -> &'static str {
+        let inner = self.inner();
+        if inner.following.connection == Connection::Ready { word_of(inner.following.phase) } else { "idle" }
+    }
+
     /// The primary's part of the status body.
     pub fn describe_primary(&self, now: Timestamp) -> Map<String, Value> {
         let inner = self.inner();

@@ -114,7 +114,11 @@ impl Lifecycle {
 
     fn announce(&self, standing: Standing) {
         let is_active = standing == Standing::Active;
-        *self.active_since.lock().expect("no holder of this lock panics") = is_active.then(|| self.ctx.now());
+        let now = self.ctx.now();
+        let before = std::mem::replace(&mut *self.active_since.lock().expect("no holder of this lock panics"), is_active.then_some(now));
+        if let Some(since) = before.filter(|_| !is_active) {
+            metrics::histogram!(super::metrics::LEADERSHIP_LOST).record(now.since(since).as_secs_f64() * 1000.0);
+        }
         metrics::gauge!(super::metrics::ACTIVE).set(if is_active { 1.0 } else { 0.0 });
         metrics::gauge!(super::metrics::UNSEALED).set(if self.ctx.is_sealed() { 0.0 } else { 1.0 });
         tracing::info!(?standing, "this node stands differently");

@@ -17,7 +17,7 @@ mod route;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{CommitError, Core, Refused, Response, Standing, WriteError};
 use crate::engine::{EngineError, Operation, Request, Writes};
@@ -50,13 +50,19 @@ pub(super) struct Asked<'a> {
     pub(super) now: Timestamp,
 }
 
+/// Milliseconds that a request of a client of this cluster took, whatever came of it.
+const HANDLE_REQUEST: &str = "vault.core.handle_request";
+
 impl Core {
     /// Serves one request on the active node, from top to bottom.
     ///
     /// # Errors
     /// See [`Refused`].
     pub async fn serve(&self, request: Request) -> Result<Response, Refused> {
-        self.carry_through(Asked { request: &request, origin: Origin::Client, now: self.context.now() }).await
+        let began = Instant::now();
+        let served = self.carry_through(Asked { request: &request, origin: Origin::Client, now: self.context.now() }).await;
+        ::metrics::histogram!(HANDLE_REQUEST).record(began.elapsed().as_secs_f64() * 1000.0);
+        served
     }
 
     pub(super) async fn carry_through(&self, asked: Asked<'_>) -> Result<Response, Refused> {
