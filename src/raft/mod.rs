@@ -20,6 +20,7 @@ mod membership;
 mod metrics;
 mod network;
 mod receiver;
+mod removal;
 mod service;
 mod snapshot;
 #[cfg(test)]

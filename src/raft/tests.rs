@@ -129,7 +129,7 @@ async fn leadership_is_handed_over() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_are_removed_and_updated() {
-    let group = Group::of_three(Place::Memory, |_| {}).await;
+    let mut group = Group::of_three(Place::Memory, |_| {}).await;
     let leader = group.leader(None).await;
     let raft = group.nodes[leader].raft();
     assert_eq!(raft.remove_peer(NodeId(9)).await, Err(MembershipError::Unknown));
@@ -141,11 +141,17 @@ async fn members_are_removed_and_updated() {
     raft.remove_peer(other).await.unwrap();
     wait_until(&group.nodes[leader], |status| status.peers.len() == 2).await;
     // Nobody sends it entries any more: it learns of it when it asks for votes.
-    wait_until(&group.nodes[(leader + 1) % 3], |status| status.is_removed).await;
+    let removed = (leader + 1) % 3;
+    wait_until(&group.nodes[removed], |status| status.is_removed).await;
     write(&group.nodes[leader], "a").await;
+    // It knows when it starts again, though its log does not say so and nobody can be asked.
+    group.stop(removed).await;
+    group.cut(removed, true);
+    group.start(removed).await;
+    wait_until(&group.nodes[removed], |status| status.is_removed).await;
     // A leader can remove itself: another leads then.
     let own = group.nodes[leader].id;
-    raft.remove_peer(own).await.unwrap();
+    group.nodes[leader].raft().remove_peer(own).await.unwrap();
     wait_until(&group.nodes[leader], |status| status.is_removed).await;
     let last = (leader + 2) % 3;
     wait_until(&group.nodes[last], |status| status.is_leader).await;

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use super::adapter::StateMachine;
 use super::contact::{Heard, RoundTrips, contacts};
 use super::fatal::stop_process;
+use super::removal::Removal;
 use super::types::Types;
 use super::{Peer, RaftStatus, metrics};
 use crate::types::{Index, NodeId, Term};
@@ -42,19 +43,27 @@ pub fn spawn(
     heard: Arc<Heard>,
 ) -> (watch::Receiver<RaftStatus>, JoinHandle<()>) {
     // Once a member, a node that is in the membership no longer was removed; before, it is on its way in.
-    let marker = folder.join("member");
-    let was_member = marker.exists();
-    let first = status_of(&raft.metrics().borrow_watched(), me, false, was_member, false);
+    let was_member = folder.join(MEMBER).exists();
+    let removal = Removal::kept_in(&folder);
+    let first = {
+        let metrics = raft.metrics();
+        let now = metrics.borrow_watched();
+        status_of(&now, me, false, was_member, removal.holds(&now))
+    };
     let (publish, status) = watch::channel(first);
-    let task = tokio::spawn(watch_metrics(raft, me, marker, was_member, told_removed, closing, publish, lease, round_trips, heard));
+    let task =
+        tokio::spawn(watch_metrics(raft, me, folder, was_member, removal, told_removed, closing, publish, lease, round_trips, heard));
     (status, task)
 }
 
+/// There once this node was a member.
+const MEMBER: &str = "member";
 async fn watch_metrics(
     raft: openraft::Raft<Types, StateMachine>,
     me: NodeId,
-    marker: PathBuf,
+    folder: PathBuf,
     mut was_member: bool,
+    mut removal: Removal,
     mut told_removed: watch::Receiver<bool>,
     closing: Arc<AtomicBool>,
     publish: watch::Sender<RaftStatus>,
@@ -65,7 +74,7 @@ async fn watch_metrics(
     let mut changes = raft.metrics();
     let mut promoting: Option<JoinHandle<()>> = None;
     let mut part = ServerState::Learner;
-    let mut told_at = None;
+    let mut is_told = false;
     let (mut measured, mut led, mut candidate_since) = (None, BTreeSet::new(), None);
     loop {
         let now = changes.borrow_watched().clone();
@@ -74,16 +83,14 @@ async fn watch_metrics(
         {
             stop_process("run raft", fatal);
         }
-        if *told_removed.borrow_and_update() {
-            told_at.get_or_insert_with(|| *now.membership_config.log_id());
+        if std::mem::take(&mut is_told) {
+            removal.told(&folder, &now);
         }
-        // If the members change here after that, it has been taken in again.
-        let is_told = told_at.is_some_and(|told_at| told_at == *now.membership_config.log_id());
         let is_leader = now.state == ServerState::Leader && has_quorum(&now, lease);
-        let status = status_of(&now, me, is_leader, was_member, is_told);
+        let status = status_of(&now, me, is_leader, was_member, removal.holds(&now));
         if !was_member && status.peers.iter().any(|peer| peer.id == me) {
             was_member = true;
-            if let Err(error) = std::fs::write(&marker, b"") {
+            if let Err(error) = std::fs::write(folder.join(MEMBER), b"") {
                 tracing::warn!(%error, "it could not be noted that this node is a member");
             }
         }
@@ -123,7 +130,10 @@ async fn watch_metrics(
             // Time alone takes a leader's majority away.
             () = tokio::time::sleep(lease) => false,
             // The network that tells lives as long as the core.
-            Ok(()) = told_removed.changed() => false,
+            Ok(()) = told_removed.changed() => {
+                is_told = true;
+                false
+            }
         };
         if has_ended {
             if closing.load(Ordering::Acquire) {

@@ -101,6 +101,9 @@ fn merged(seal: &Map<String, Value>, leader: Option<&Map<String, Value>>) -> Map
             None => None,
         };
     }
+    if let Some(removed) = seal.get("removed_from_cluster").filter(|removed| **removed == true) {
+        out.insert("removed_from_cluster".into(), removed.clone());
+    }
     let Some(leader) = leader else {
         out.insert("ha_enabled".into(), false.into());
         return out;
@@ -138,6 +141,9 @@ fn rows(seal: &Map<String, Value>, leader: Option<&Map<String, Value>>) -> Vec<(
     add("Version", text(seal, "version"));
     add("Build Date", text(seal, "build_date"));
     add("Storage Type", text(seal, "storage_type"));
+    if on(seal, "removed_from_cluster") {
+        add("Removed From Cluster", "true".into());
+    }
     if !text(seal, "cluster_name").is_empty() {
         add("Cluster Name", text(seal, "cluster_name"));
         add("Cluster ID", text(seal, "cluster_id"));
@@ -185,6 +191,15 @@ mod tests {
         let text = table::key_value(rows(seal.as_object().unwrap(), leader.as_object()));
         assert!(text.contains("Unseal Progress    1/3\nUnseal Nonce       n/a\n"), "{text}");
         assert!(text.ends_with("HA Enabled         true"), "{text}");
+        assert!(!text.contains("Removed"), "{text}");
+    }
+
+    #[test]
+    fn a_node_that_was_removed_says_so() {
+        let seal = json!({"sealed": true, "storage_type": "raft", "removed_from_cluster": true});
+        let rows = rows(seal.as_object().unwrap(), None);
+        assert!(rows.contains(&("Removed From Cluster".to_owned(), "true".to_owned())));
+        assert_eq!(merged(seal.as_object().unwrap(), None)["removed_from_cluster"], true);
     }
 
     #[test]
