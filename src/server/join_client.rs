@@ -70,7 +70,7 @@ pub(super) fn post(target: &JoinTarget, path: &str, token: Option<&Secret<String
     if let Some(token) = token {
         request = request.header("X-Vault-Token", token.expose().as_str());
     }
-    let mut answer = request.send_json(body).map_err(|error| format!("{base}: {error}"))?;
+    let mut answer = request.send_json(body).map_err(|error| format!("{base}: {}", told(&error)))?;
     let status = answer.status().as_u16();
     let text = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string().map_err(|error| error.to_string())?;
     let json: Value = serde_json::from_str(&text).unwrap_or_default();
@@ -79,6 +79,23 @@ pub(super) fn post(target: &JoinTarget, path: &str, token: Option<&Secret<String
     }
     let errors = json["errors"].as_array().map(|texts| texts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("; "));
     Err(format!("{base} answered {status}: {}", errors.unwrap_or_default()))
+}
+
+/// What went wrong, and for the usual mistakes what to do.
+fn told(error: &ureq::Error) -> String {
+    let tls = match error {
+        ureq::Error::Rustls(error) => Some(error),
+        ureq::Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()),
+        _ => None,
+    };
+    match tls {
+        Some(rustls::Error::InvalidMessage(_)) => "it speaks plain HTTP: use http:// if that is meant".to_owned(),
+        Some(rustls::Error::InvalidCertificate(why)) => {
+            format!("its certificate is not trusted ({why}): see leader_ca_cert and leader_tls_servername")
+        }
+        Some(rustls::Error::AlertReceived(_)) => format!("it refuses the TLS connection ({error}): see leader_client_cert"),
+        _ => error.to_string(),
+    }
 }
 
 fn tls(target: &JoinTarget) -> Result<TlsConfig, String> {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::super::keys;
 use super::super::seal::{Seal, SealConfig, SealError, UnsealKey, WRONG_SHARES};
 use super::{CHALLENGE_CONTEXT, IDENTITY_CONTEXT, JoinTarget};
 use crate::crypto::aead::AeadKey;
@@ -17,6 +18,8 @@ use crate::types::limits::{JOIN_PATIENCE, JOIN_RETRY};
 
 /// How long the request with the last share waits for the state to arrive before it is answered all the same.
 const ANSWER_AFTER: Duration = Duration::from_secs(8);
+
+const OTHER_CLUSTER: &str = "this node belongs to another cluster already: stop it and erase its data before it joins this one";
 
 /// `POST sys/storage/raft/join`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -61,7 +64,10 @@ impl Seal {
             return Err(SealError::failed("this node was removed from its cluster: erase its data before it joins again"));
         }
         if self.is_initialized() {
-            return Ok(JoinAnswer { joined: true });
+            return match self.is_foreign(&target).await {
+                true => Err(SealError::failed(OTHER_CLUSTER)),
+                false => Ok(JoinAnswer { joined: true }),
+            };
         }
         match (target.leader_api_addr.is_empty(), auto_join.is_empty()) {
             (false, false) => return Err(SealError::failed("cannot provide both leader address and auto-join metadata")),
@@ -81,6 +87,16 @@ impl Seal {
             .await
             .map_err(|text| SealError::Failed(format!("failed to join raft cluster: {text}")))?;
         Ok(JoinAnswer { joined: true })
+    }
+
+    /// Whether `target` is of another cluster than this node. Only an unsealed node can tell: it opens challenges of its own cluster.
+    async fn is_foreign(&self, target: &JoinTarget) -> bool {
+        let row = self.ctx().begin().ok().and_then(|mut txn| txn.get(&keys::join_key()).ok().flatten());
+        let Some(key) = row.and_then(|key| AeadKey::new(key.expose()).ok()) else { return false };
+        match self.fetch_challenge(target).await {
+            Ok((challenge, _)) => key.decrypt(CHALLENGE_CONTEXT, &challenge).is_err(),
+            Err(_) => false,
+        }
     }
 
     /// `retry_join` of the configuration: looks for the cluster through all of `targets` until one of them answers, or this node

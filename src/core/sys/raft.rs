@@ -23,6 +23,8 @@ pub struct RaftArea {
     pub autopilot: Arc<Autopilot>,
 }
 
+const NO_SNAPSHOTS: &str = "this server does not offer snapshots through its API yet: replicate to a secondary cluster instead";
+
 const fn route(pattern: &'static str, operations: &'static [Operation], access: Access, writes: Writes, help: &'static str) -> Route {
     Route { pattern, operations, access, writes, help }
 }
@@ -30,6 +32,8 @@ const fn route(pattern: &'static str, operations: &'static [Operation], access: 
 static ROUTES: &[Route] = &[
     route("storage/raft/configuration", &[Operation::Read], Access::Policy, Writes::Nothing, "List the nodes of the cluster."),
     route("storage/raft/remove-peer", &[Operation::Update], Access::Policy, Writes::Nothing, "Remove a node from the cluster."),
+    route("storage/raft/snapshot", &[Operation::Read, Operation::Update], Access::Policy, Writes::Nothing, "Not there yet."),
+    route("storage/raft/snapshot-force", &[Operation::Update], Access::Policy, Writes::Nothing, "Not there yet."),
     route("storage/raft/bootstrap/challenge", &[Operation::Update], Access::Anyone, Writes::Nothing, "Ask to join the cluster."),
     route("storage/raft/bootstrap/answer", &[Operation::Update], Access::Anyone, Writes::Nothing, "Prove to belong to the cluster."),
     route("storage/raft/autopilot/state", &[Operation::Read], Access::Policy, Writes::Nothing, "Show how the cluster is doing."),
@@ -54,6 +58,7 @@ impl SystemEngine for RaftArea {
         match (call.route.pattern, call.operation) {
             ("storage/raft/configuration", _) => Ok(Reply::json(configuration(&self.status()))),
             ("storage/raft/remove-peer", _) => self.remove(&text("server_id")?).await,
+            ("storage/raft/snapshot" | "storage/raft/snapshot-force", _) => Err(EngineError::NotFound(NO_SNAPSHOTS.to_owned())),
             ("storage/raft/bootstrap/challenge", _) => self.joins.challenge(&text("server_id")?).map(Reply::json),
             ("storage/raft/bootstrap/answer", _) => {
                 let name = text("server_id")?;
