@@ -86,6 +86,13 @@ pub fn unreachable(method: &str, url: &str, error: &ureq::Error) -> CallError {
                 "http: server gave HTTP response to HTTPS client\n\nThe server speaks plain HTTP. If that is meant:\n\n    export VAULT_ADDR='http://{host}'"
             )
         }
+        ureq::Error::Io(error) if error.to_string().contains("alert: CertificateRequired") => {
+            "remote error: tls: certificate required\n\nThe server wants to know who you are: set VAULT_CLIENT_CERT and VAULT_CLIENT_KEY."
+                .to_owned()
+        }
+        ureq::Error::Io(error) if error.to_string().contains("alert: UnknownCA") => {
+            "remote error: tls: unknown certificate authority\n\nThe server does not trust who signed VAULT_CLIENT_CERT.".to_owned()
+        }
         other => other.to_string(),
     };
     CallError::Unreachable(format!("{verb} {url:?}: {why}"))

@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -137,8 +137,24 @@ impl Bound {
     }
 }
 
-async fn handshake(tls: &TlsIdentity, stream: TcpStream) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
-    match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream)).await {
+/// What a client that speaks plain HTTP to a TLS port is told, in words that Go's servers have for it.
+const PLAIN_HTTP: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+
+async fn handshake(tls: &TlsIdentity, mut stream: TcpStream) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
+    let accepted = async {
+        // No TLS record begins with a letter; all methods of HTTP do.
+        let mut first = [0];
+        if stream.peek(&mut first).await? == 1 && first[0].is_ascii_uppercase() {
+            stream.write_all(PLAIN_HTTP).await?;
+            stream.shutdown().await?;
+            // Closing with a request unread would take the answer back.
+            let mut unread = [0; 4096];
+            while stream.read(&mut unread).await? > 0 {}
+            return Err(io::Error::other("plain HTTP"));
+        }
+        tls.acceptor().accept(stream).await
+    };
+    match tokio::time::timeout(HANDSHAKE_TIMEOUT, accepted).await {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
             tracing::debug!(%error, "a TLS handshake failed");

@@ -1,7 +1,7 @@
 //! What a TLS listener proves itself with, read again on demand: a bad new file leaves the old certificate in place.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -61,6 +61,11 @@ impl TlsIdentity {
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
         let current = ArcSwap::from_pointee(read(&files)?);
         Ok(Self { files, current })
+    }
+
+    /// Where the certificate is read from.
+    pub fn cert_file(&self) -> &Path {
+        &self.files.cert_file
     }
 
     /// Reads the files again; connections made from now on see what they hold.
