@@ -186,7 +186,7 @@ impl Core {
             options,
         } = parts;
         let system_ttls = SystemTtls { default: options.default_lease_ttl, max: options.max_lease_ttl };
-        let mounts = Arc::new(Mounts::new(context.clone(), kinds, system_ttls, options.is_dev));
+        let mounts = Arc::new(Mounts::new(context.clone(), kinds, system_ttls, options.dev_kv));
         let tokens = Arc::new(Tokens::new(context.clone()));
         let policies = Arc::new(Policies::new(context.clone()));
         let leases = Arc::new(Leases::new(context.clone(), tokens.clone(), mounts.clone()));

@@ -25,8 +25,8 @@ pub struct Options {
     pub wal_wait: Duration,
     /// `user_lockout`: where a mount says nothing of it.
     pub lockout: lockout::Settings,
-    /// In dev mode, `secret/` is mounted at first start.
-    pub is_dev: bool,
+    /// In dev mode, this version of the key-value engine is mounted at `secret/` at first start.
+    pub dev_kv: Option<&'static str>,
     /// `sys/config/state/sanitized`: the configuration without its secrets.
     pub sanitized: Map<String, Value>,
 }
@@ -41,7 +41,7 @@ impl Default for Options {
             ui: false,
             wal_wait: WAL_WAIT_DEFAULT,
             lockout: lockout::Settings::default(),
-            is_dev: false,
+            dev_kv: None,
             sanitized: Map::new(),
         }
     }

@@ -57,7 +57,8 @@ pub fn advertised(config: &Config, api_bound: SocketAddr, cluster_bound: SocketA
     let cluster = match &config.cluster_addr {
         Some(addr) => {
             let bare = addr.split_once("://").map_or(addr.as_str(), |(_, rest)| rest).trim_end_matches('/');
-            split(bare)?;
+            split(bare)
+                .map_err(|_| ConfigError::whole(format!("cluster_addr must be a URL such as https://10.0.0.1:8201, but is {addr:?}")))?;
             bare.to_owned()
         }
         None => {

@@ -17,6 +17,12 @@ pub struct Args {
     pub dev_no_store_token: bool,
     /// `-dev-no-kv`.
     pub dev_no_kv: bool,
+    /// `-dev-kv-v1`.
+    pub dev_kv_v1: bool,
+    /// `-dev-tls`.
+    pub dev_tls: bool,
+    /// `-dev-tls-cert-dir`: where the certificates of dev mode go.
+    pub dev_tls_cert_dir: Option<PathBuf>,
     /// `-log-level`.
     pub log_level: Option<String>,
     /// `-log-format`.
@@ -39,9 +45,16 @@ const IGNORED_VALUES: &[&str] = &[
 ];
 /// Flags without a value that are taken and change nothing.
 const IGNORED: &[&str] = &["exit-on-core-shutdown", "combine-logs", "disable-gated-logs", "dev-ha", "dev-transactional", "dev-plugin-init"];
-/// Flags that we do not offer: better said than ignored.
-const REFUSED: &[&str] =
-    &["recovery", "dev-tls", "dev-tls-cert-dir", "dev-three-node", "dev-four-cluster", "dev-auto-seal", "dev-skip-init", "dev-kv-v1"];
+/// Flags that we do not offer, and what to do instead: better said than ignored.
+const REFUSED: &[(&str, &str)] = &[
+    ("recovery", "unseal keys cannot be recovered without the shares"),
+    ("dev-three-node", "start three servers whose storage stanzas name each other in retry_join"),
+    ("dev-four-cluster", "start several servers, and join them by replication as docs/replication.md says"),
+    ("dev-auto-seal", "only Shamir seals are there yet"),
+    ("dev-skip-init", "start a server with -config: it waits for `operator init`"),
+    ("dev-leased-kv", "secrets of the key-value engine have no leases"),
+    ("dev-cluster-json", "addresses of the cluster are printed at the start"),
+];
 
 /// What `coffer server -help` prints.
 pub const HELP: &str = "\
@@ -67,6 +80,9 @@ Options:
   -dev-listen-address=<addr>  Where dev mode listens (127.0.0.1:8200). Also VAULT_DEV_LISTEN_ADDRESS.
   -dev-no-store-token         Do not write the root token to ~/.vault-token.
   -dev-no-kv                  Do not mount secret/.
+  -dev-kv-v1                  Mount version 1 of the key-value engine at secret/.
+  -dev-tls                    Listen with TLS, with a certificate of an authority made for it.
+  -dev-tls-cert-dir=<path>    Put the certificates of -dev-tls into this folder.
 ";
 
 impl Args {
@@ -100,19 +116,25 @@ impl Args {
                 "dev" => out.dev = is_on?,
                 "dev-no-store-token" => out.dev_no_store_token = is_on?,
                 "dev-no-kv" => out.dev_no_kv = is_on?,
+                "dev-kv-v1" => out.dev_kv_v1 = is_on?,
+                "dev-tls" => out.dev_tls = is_on?,
+                "dev-tls-cert-dir" => out.dev_tls_cert_dir = Some(value()?.into()),
                 "h" | "help" => out.help = true,
                 _ if IGNORED.contains(&name) => {}
                 _ if IGNORED_VALUES.contains(&name) => drop(value()?),
-                _ if REFUSED.contains(&name) => return Err(format!("-{name} is not supported")),
-                _ => return Err(format!("flag provided but not defined: -{name}")),
+                _ => match REFUSED.iter().find(|(refused, _)| *refused == name) {
+                    Some((_, instead)) => return Err(format!("-{name} is not supported: {instead}")),
+                    None => return Err(format!("flag provided but not defined: -{name}")),
+                },
             }
         }
+        // These make no sense without dev mode, so they ask for it, as in Vault.
+        out.dev |= out.dev_tls || out.dev_kv_v1;
         Ok(out)
     }
 
     /// Adds what the environment says of dev mode; flags win.
     pub fn with_environment(mut self, env: &dyn Fn(&str) -> Option<String>) -> Self {
-        let env = |name: &str| env(name).filter(|value| !value.is_empty());
         self.dev_root_token = self.dev_root_token.or_else(|| env("VAULT_DEV_ROOT_TOKEN_ID"));
         self.dev_listen_address = self.dev_listen_address.or_else(|| env("VAULT_DEV_LISTEN_ADDRESS"));
         self
@@ -142,6 +164,8 @@ mod tests {
         assert_eq!(parse(&["-config=a.hcl", "-config", "b", "-dev", "-dev-root-token-id=root"]), Ok(expected.clone()));
         assert_eq!(parse(&["--config=a.hcl", "--config=b", "-dev=true", "-dev-root-token-id", "root", "-dev-ha"]), Ok(expected));
         assert_eq!(parse(&["-dev=false"]).map(|args| args.dev), Ok(false));
+        let tls = parse(&["-dev-tls", "-dev-tls-cert-dir=certs"]).unwrap();
+        assert!(tls.dev && tls.dev_tls && tls.dev_tls_cert_dir == Some("certs".into()));
     }
 
     #[test]
@@ -152,6 +176,7 @@ mod tests {
             (&["start"], "unexpected argument"),
             (&["-dev=maybe"], "invalid boolean"),
             (&["-recovery"], "not supported"),
+            (&["-dev", "-dev-three-node"], "-dev-three-node is not supported: start three servers"),
         ] {
             let error = parse(args).unwrap_err();
             assert!(error.contains(part), "{error}");

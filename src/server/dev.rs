@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::args::Args;
-use super::config::{Config, Listener, Storage};
+use super::config::{Config, Listener, Storage, Tls};
+use super::dev_tls::DevTls;
 use crate::core::seal::{InitRequest, UnsealRequest};
 use crate::core::{Core, Standing};
 use crate::types::Secret;
@@ -38,19 +39,62 @@ impl Drop for DevFolder {
     }
 }
 
-/// Changes `config` to what dev mode is.
-pub fn configure(config: &mut Config, args: &Args, folder: &DevFolder) {
-    let address = args.dev_listen_address.clone().unwrap_or_else(|| "127.0.0.1:8200".to_owned());
-    config.listeners.insert(0, Listener { address, ..Listener::default() });
-    config.storage = Some(Storage {
-        path: folder.0.clone(),
-        node_id: Some("dev".to_owned()),
-        retry_join: Vec::new(),
-        performance_multiplier: 1,
-        snapshot_threshold: None,
-        trailing_logs: None,
-    });
-    config.ui = true;
+/// What dev mode leaves behind nowhere: dropped, it is gone.
+#[derive(Debug)]
+pub struct DevMode {
+    folder: DevFolder,
+    /// The certificates, where they were asked for.
+    pub tls: Option<DevTls>,
+}
+
+impl DevMode {
+    /// Makes what `args` ask for.
+    ///
+    /// # Errors
+    /// If a folder or a certificate cannot be made.
+    pub fn make(args: &Args) -> anyhow::Result<Self> {
+        let folder = DevFolder::make().context("make a folder for dev mode")?;
+        let tls = match args.dev_tls {
+            true => Some(DevTls::make(args.dev_tls_cert_dir.as_deref().unwrap_or(&folder.0), listen_address(args))?),
+            false => None,
+        };
+        Ok(Self { folder, tls })
+    }
+
+    /// Changes `config` to what dev mode is.
+    pub fn configure(&self, config: &mut Config, args: &Args) {
+        let tls = self.tls.as_ref().map(|tls| Tls {
+            cert_file: tls.cert_file.clone(),
+            key_file: tls.key_file.clone(),
+            only_tls13: false,
+            client_ca_file: None,
+            require_client_cert: false,
+        });
+        config.listeners.insert(0, Listener { address: listen_address(args).to_owned(), tls, ..Listener::default() });
+        config.storage = Some(Storage {
+            path: self.folder.0.join("data"),
+            node_id: Some("dev".to_owned()),
+            retry_join: Vec::new(),
+            joins_without_vote: false,
+            performance_multiplier: 1,
+            snapshot_threshold: None,
+            trailing_logs: None,
+        });
+        config.ui = true;
+    }
+}
+
+fn listen_address(args: &Args) -> &str {
+    args.dev_listen_address.as_deref().unwrap_or("127.0.0.1:8200")
+}
+
+/// The version of the key-value engine at `secret/`, if there is to be one.
+pub fn kv_version(args: &Args) -> Option<&'static str> {
+    match (args.dev, args.dev_no_kv, args.dev_kv_v1) {
+        (false, _, _) | (_, true, _) => None,
+        (_, _, true) => Some("1"),
+        (_, _, false) => Some("2"),
+    }
 }
 
 /// What the operator is shown.

@@ -50,12 +50,12 @@ impl Node {
     ///
     /// # Errors
     /// With all that the operator needs to know.
-    pub async fn start(config: &Config, mounts_kv: bool) -> anyhow::Result<Self> {
+    pub async fn start(config: &Config, dev_kv: Option<&'static str>) -> anyhow::Result<Self> {
         let storage = config.storage.as_ref().context("a storage stanza is required")?;
         let tls = config.listeners.iter().map(load_tls).collect::<Result<Vec<_>, _>>()?;
         let mut listeners = Vec::new();
         for (listener, tls) in config.listeners.iter().zip(&tls) {
-            listeners.push(Bound::bind(&listener.address, tls.clone(), limits(listener)).await?);
+            listeners.push(Bound::bind(&listener.address, tls.clone(), limits(config, listener)).await?);
         }
         let first = listeners.first().context("at least one listener is required")?;
         let cluster_bind = addresses::cluster_bind(config)?;
@@ -109,7 +109,7 @@ impl Node {
             audit_kinds: audit::ALL,
             upstream,
             refusal_status: http::refusal,
-            options: core_options(config, &addresses, mounts_kv),
+            options: core_options(config, &addresses, dev_kv),
             me,
             identity: identity.clone(),
             join_client: Arc::new(HttpJoinClient),
@@ -122,7 +122,7 @@ impl Node {
 
         let api_options = http::Options {
             ui: config.ui,
-            max_request_duration: config.listeners.iter().map(|listener| listener.max_request_duration).max().unwrap_or_default(),
+            max_request_duration: config.listeners.iter().map(|listener| config.request_duration(listener)).max().unwrap_or_default(),
         };
         let api = Api::new(core.clone(), api_options);
         let port = cluster::start(
@@ -147,7 +147,7 @@ impl Node {
         lifecycle.spawn("replication upkeep", async move { upkeep.upkeep(stop).await });
         lifecycle.spawn("lifecycle", core.clone().run(lifecycle.stop_token()));
         if !storage.retry_join.is_empty() {
-            core.seal().join_in_background(storage.retry_join.clone(), false);
+            core.seal().join_in_background(storage.retry_join.clone(), storage.joins_without_vote);
         }
         let mut doors = Tasks::default();
         for listener in listeners {
@@ -162,8 +162,8 @@ impl Node {
     pub async fn reload(&self) {
         for tls in &self.tls {
             match tls.reload() {
-                Ok(()) => tracing::info!(certificate = ?tls, "read again"),
-                Err(error) => tracing::error!(%error, "the certificate stays as it was"),
+                Ok(()) => tracing::info!(file = %tls.cert_file().display(), "certificate read again"),
+                Err(error) => tracing::error!(file = %tls.cert_file().display(), %error, "the certificate stays as it was"),
             }
         }
         self.core.reopen_audit().await;
@@ -192,7 +192,7 @@ fn kinds() -> &'static [&'static Kind] {
     &KINDS
 }
 
-fn core_options(config: &Config, addresses: &Addresses, mounts_kv: bool) -> core::Options {
+fn core_options(config: &Config, addresses: &Addresses, dev_kv: Option<&'static str>) -> core::Options {
     core::Options {
         default_lease_ttl: config.default_lease_ttl,
         max_lease_ttl: config.max_lease_ttl,
@@ -201,7 +201,7 @@ fn core_options(config: &Config, addresses: &Addresses, mounts_kv: bool) -> core
         ui: config.ui,
         wal_wait: config.replication.wal_wait,
         lockout: lockout(&config.user_lockout),
-        is_dev: mounts_kv,
+        dev_kv,
         sanitized: config.sanitized(addresses),
     }
 }
@@ -225,11 +225,11 @@ fn tune(options: &mut raft::Options, storage: &Storage) {
     options.election_timeout.1 *= multiplier;
 }
 
-fn limits(listener: &Listener) -> Limits {
+fn limits(config: &Config, listener: &Listener) -> Limits {
     Limits {
         body_bytes: usize::try_from(listener.max_request_bytes).unwrap_or(usize::MAX),
         header_timeout: listener.read_header_timeout,
-        body_timeout: listener.max_request_duration,
+        body_timeout: config.request_duration(listener),
         unauthenticated_metrics: listener.unauthenticated_metrics,
     }
 }

@@ -25,7 +25,7 @@ pub struct Line {
     pub keys: Vec<String>,
     /// What it says.
     pub node: Node,
-    /// Where it starts; 0 if that is not known.
+    /// Where it starts; 0 if that is not known, as in some JSON.
     pub line: usize,
 }
 
@@ -64,8 +64,10 @@ const DEPTH_MAX: usize = 32;
 pub fn read(text: &str) -> Result<Vec<Line>, Malformed> {
     if text.trim_start().starts_with('{') {
         let value: Value = serde_json::from_str(text).map_err(|error| Malformed { line: error.line(), text: error.to_string() })?;
-        return match from_json(value) {
-            Node::Object(lines) => Ok(lines),
+        // HCL is nearly a superset of JSON, and its reader knows lines. What it does not know of JSON is taken without them.
+        let mut reader = Reader { chars: text.chars().peekable(), line: 1, depth: 0 };
+        return match (reader.value(), from_json(value)) {
+            (Ok(Node::Object(lines)), _) | (Err(_), Node::Object(lines)) => Ok(lines),
             _ => Err(Malformed { line: 1, text: "expected an object".to_owned() }),
         };
     }
@@ -327,6 +329,7 @@ mod tests {
         check("a = <<EOF\nx\n  y\nEOF\n", r#"{"a":"x\n  y\n"}"#);
         check(r#"a = "\"q\"\u0041""#, r#"{"a":"\"q\"A"}"#);
         check(r#"{"path": {"a": {"capabilities": ["read"]}}}"#, r#"{"path":{"a":{"capabilities":["read"]}}}"#);
+        check(r#"{"a": "\ud83d\ude00", "b": [1e+3, null, -2.5]}"#, r#"{"a":"😀","b":[1000.0,null,-2.5]}"#);
         check("a { b { \"c\" = [] } }", r#"{"a":{"b":{"c":[]}}}"#);
     }
 

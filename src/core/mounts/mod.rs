@@ -61,7 +61,7 @@ pub struct Mounts {
     context: Arc<Context>,
     kinds: &'static [&'static Kind],
     system: SystemTtls,
-    is_dev: bool,
+    dev_kv: Option<&'static str>,
     table: ArcSwap<Router>,
     is_filled: AtomicBool,
     is_stale: AtomicBool,
@@ -73,12 +73,12 @@ pub struct Mounts {
 
 impl Mounts {
     /// An empty table.
-    pub fn new(context: Arc<Context>, kinds: &'static [&'static Kind], system: SystemTtls, is_dev: bool) -> Self {
+    pub fn new(context: Arc<Context>, kinds: &'static [&'static Kind], system: SystemTtls, dev_kv: Option<&'static str>) -> Self {
         Self {
             context,
             kinds,
             system,
-            is_dev,
+            dev_kv,
             table: ArcSwap::from_pointee(Router::default()),
             is_filled: AtomicBool::new(false),
             is_stale: AtomicBool::new(false),
@@ -333,8 +333,11 @@ impl Mounts {
             for (class, path, kind) in [SYSTEM, TOKEN] {
                 put_if_missing(txn, entropy, Scope::Shared, class, path, default_row(kind))?;
             }
-            if is_first && self.is_dev && self.kind(MountClass::Secret, "kv").is_some() {
-                let options = Some(BTreeMap::from([("version".to_owned(), "2".to_owned())]));
+            if is_first
+                && let Some(version) = self.dev_kv
+                && self.kind(MountClass::Secret, "kv").is_some()
+            {
+                let options = Some(BTreeMap::from([("version".to_owned(), version.to_owned())]));
                 let row = MountRow { options, description: "key/value secret storage".to_owned(), ..default_row("kv") };
                 put_if_missing(txn, entropy, Scope::Shared, MountClass::Secret, "secret", row)?;
             }

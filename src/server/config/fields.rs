@@ -48,17 +48,23 @@ impl<'f> Fields<'f> {
     /// A truth value: `true`, `"true"`, `1`, `"1"` and their opposites.
     pub fn flag(&mut self, name: &str) -> Result<Option<bool>, ConfigError> {
         let Some(field) = self.take(name) else { return Ok(None) };
-        let text = match &field.value {
-            Value::Bool(flag) => return Ok(Some(*flag)),
-            Value::String(text) => text.trim().to_ascii_lowercase(),
-            Value::Number(number) => number.to_string(),
-            _ => return Err(self.wrong(&field, "true or false")),
+        let read = match &field.value {
+            Value::Bool(flag) => Some(*flag),
+            Value::String(text) if text.trim().is_empty() => return Ok(None),
+            Value::String(text) => truth(text),
+            Value::Number(number) => truth(&number.to_string()),
+            _ => None,
         };
-        match text.as_str() {
-            "true" | "t" | "1" => Ok(Some(true)),
-            "false" | "f" | "0" => Ok(Some(false)),
-            "" => Ok(None),
-            _ => Err(self.wrong(&field, "true or false")),
+        read.map(Some).ok_or_else(|| self.wrong(&field, "true or false"))
+    }
+
+    /// A text that `read` understands; `wanted` says which those are.
+    pub fn known_text<T>(&mut self, name: &str, read: impl Fn(&str) -> Option<T>, wanted: &str) -> Result<Option<T>, ConfigError> {
+        let Some(field) = self.take(name) else { return Ok(None) };
+        match &field.value {
+            Value::String(text) if text.is_empty() => Ok(None),
+            Value::String(text) => read(text).map(Some).ok_or_else(|| self.wrong(&field, wanted)),
+            _ => Err(self.wrong(&field, wanted)),
         }
     }
 
@@ -105,6 +111,15 @@ impl<'f> Fields<'f> {
         for field in self.fields {
             warnings.push(unknown(self.file, &field.name, field.line));
         }
+    }
+}
+
+/// Reads a truth value as operators write it.
+pub fn truth(text: &str) -> Option<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "t" | "1" => Some(true),
+        "false" | "f" | "0" => Some(false),
+        _ => None,
     }
 }
 

@@ -3,17 +3,20 @@
 //! Later files win; listeners add up. Relative paths are relative to the working directory. Not here: what is done with it (`wiring`).
 
 mod fields;
+mod listener;
 mod read;
 mod sanitized;
+mod storage;
 mod tree;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use read::log_format;
+pub use listener::{Listener, Tls};
+pub use read::{log_format, log_level};
+pub use storage::Storage;
 
-use crate::core::join::JoinTarget;
 use crate::types::Ttl;
 
 /// A configuration that cannot be used: where and why.
@@ -43,71 +46,6 @@ impl fmt::Display for ConfigError {
             (file, line) => write!(f, "{file}:{line}: {}", self.text),
         }
     }
-}
-
-/// One `listener "tcp"`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listener {
-    /// Where it listens.
-    pub address: String,
-    /// Where the cluster's port listens; address with the next port if not set.
-    pub cluster_address: Option<String>,
-    /// Certificate and key; `None` for plain HTTP.
-    pub tls: Option<Tls>,
-    /// Largest body.
-    pub max_request_bytes: u64,
-    /// Longest a request may take.
-    pub max_request_duration: Duration,
-    /// Longest that headers may take to arrive.
-    pub read_header_timeout: Duration,
-    /// Whether `sys/metrics` needs no token here.
-    pub unauthenticated_metrics: bool,
-}
-
-impl Default for Listener {
-    fn default() -> Self {
-        Self {
-            address: "127.0.0.1:8200".to_owned(),
-            cluster_address: None,
-            tls: None,
-            max_request_bytes: crate::types::limits::BODY_BYTES_MAX as u64,
-            max_request_duration: Duration::from_secs(90),
-            read_header_timeout: Duration::from_secs(10),
-            unauthenticated_metrics: false,
-        }
-    }
-}
-
-/// How a listener proves who it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tls {
-    /// PEM: certificate and chain.
-    pub cert_file: PathBuf,
-    /// PEM: private key.
-    pub key_file: PathBuf,
-    /// Refuse TLS 1.2.
-    pub only_tls13: bool,
-    /// PEM: who may have signed a client's certificate.
-    pub client_ca_file: Option<PathBuf>,
-    /// Refuse clients without a certificate.
-    pub require_client_cert: bool,
-}
-
-/// `storage "raft"`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Storage {
-    /// The data folder.
-    pub path: PathBuf,
-    /// This node's name; made and kept in the data folder if not set.
-    pub node_id: Option<String>,
-    /// Whom to join.
-    pub retry_join: Vec<JoinTarget>,
-    /// Divides by this: 1 is the fastest failover, 5 Vault's default.
-    pub performance_multiplier: u64,
-    /// Entries between snapshots, if not ours.
-    pub snapshot_threshold: Option<u64>,
-    /// Entries kept after a snapshot.
-    pub trailing_logs: Option<u64>,
 }
 
 /// `replication`.
@@ -176,6 +114,8 @@ pub struct Config {
     pub ui: bool,
     /// `log_*`.
     pub log: Log,
+    /// Longest a request may take where a listener says nothing.
+    pub default_max_request_duration: Duration,
     /// What leases get unless they ask for less.
     pub default_lease_ttl: Ttl,
     /// What leases may never exceed.
@@ -203,6 +143,7 @@ impl Default for Config {
             cluster_name: None,
             ui: false,
             log: Log::default(),
+            default_max_request_duration: Duration::from_secs(90),
             default_lease_ttl: ttl,
             max_lease_ttl: ttl,
             replication: Replication::default(),
@@ -233,6 +174,11 @@ impl Config {
         Ok(config)
     }
 
+    /// Longest a request to `listener` may take.
+    pub fn request_duration(&self, listener: &Listener) -> Duration {
+        listener.max_request_duration.unwrap_or(self.default_max_request_duration)
+    }
+
     /// Checks what a server outside dev mode must have.
     ///
     /// # Errors
@@ -260,6 +206,8 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "hcl" || extension == "json"))
+        // What an editor leaves beside a file while it is being written.
+        .filter(|path| path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with(['.', '#'])) && path.is_file())
         .collect();
     files.sort();
     if files.is_empty() {

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::fields::{Fields, unknown};
+use super::fields::{Fields, truth, unknown};
 use super::tree::Stanza;
-use super::{Config, ConfigError, Listener, Storage, Tls};
-use crate::core::join::JoinTarget;
+use super::{Config, ConfigError, listener, storage};
+use crate::telemetry::Level;
 
 /// Adds one file to `config`.
 ///
@@ -16,15 +16,17 @@ pub fn merge(config: &mut Config, file: &str, root: &Stanza) -> Result<(), Confi
     set(&mut config.api_addr, fields.text("api_addr")?);
     set(&mut config.cluster_addr, fields.text("cluster_addr")?);
     set(&mut config.cluster_name, fields.text("cluster_name")?);
-    set(&mut config.log.level, fields.text("log_level")?);
+    set(&mut config.log.level, fields.known_text("log_level", |text| Level::parse(text).map(|_| text.to_owned()), LEVELS)?);
     set(&mut config.log.file, fields.text("log_file")?.map(PathBuf::from));
     set(&mut config.pid_file, fields.text("pid_file")?.map(PathBuf::from));
     put(&mut config.ui, fields.flag("ui")?);
     put(&mut config.default_lease_ttl, fields.ttl("default_lease_ttl")?);
     put(&mut config.max_lease_ttl, fields.ttl("max_lease_ttl")?);
-    if let Some(format) = fields.text("log_format")? {
-        config.log.is_json = log_format(&format)?;
-    }
+    put(&mut config.log.is_json, fields.known_text("log_format", is_json, FORMATS)?);
+    put(
+        &mut config.default_max_request_duration,
+        fields.ttl("default_max_request_duration")?.filter(|ttl| ttl.0 > 0).map(|ttl| ttl.duration()),
+    );
     fields.accept(&[
         "disable_mlock",
         "disable_cache",
@@ -33,7 +35,6 @@ pub fn merge(config: &mut Config, file: &str, root: &Stanza) -> Result<(), Confi
         "disable_performance_standby",
         "disable_sealwrap",
         "disable_indexing",
-        "default_max_request_duration",
         "log_requests_level",
         "log_rotate_bytes",
         "log_rotate_duration",
@@ -46,13 +47,20 @@ pub fn merge(config: &mut Config, file: &str, root: &Stanza) -> Result<(), Confi
         "license_path",
     ]);
     fields.finish(&mut config.warnings);
+    let mut has_storage = false;
     for block in &root.blocks {
         match block.name.as_str() {
             "listener" => {
-                let listener = listener(config, file, block)?;
+                let listener = listener::read(config, file, block)?;
                 config.listeners.push(listener);
             }
-            "storage" | "backend" => config.storage = Some(storage(config, file, block)?),
+            "storage" | "backend" if has_storage => {
+                return Err(ConfigError::at(file, block.line, "only one storage stanza is allowed in a file"));
+            }
+            "storage" | "backend" => {
+                has_storage = true;
+                config.storage = Some(storage::read(config, file, block)?);
+            }
             "telemetry" => telemetry(config, file, block)?,
             "replication" => replication(config, file, block)?,
             "user_lockout" => user_lockout(config, file, block)?,
@@ -69,153 +77,48 @@ pub fn merge(config: &mut Config, file: &str, root: &Stanza) -> Result<(), Confi
     Ok(())
 }
 
-fn set<T>(into: &mut Option<T>, value: Option<T>) {
+/// Replaces what is there by a value, if there is one.
+pub fn set<T>(into: &mut Option<T>, value: Option<T>) {
     if value.is_some() {
         *into = value;
     }
 }
 
-fn put<T>(into: &mut T, value: Option<T>) {
+/// The same, where something is there in any case.
+pub fn put<T>(into: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *into = value;
     }
 }
 
-/// Whether logs are JSON.
+const LEVELS: &str = "trace, debug, info, warn or error";
+const FORMATS: &str = "standard or json";
+
+fn is_json(format: &str) -> Option<bool> {
+    match format {
+        "json" => Some(true),
+        "standard" | "unspecified" => Some(false),
+        _ => None,
+    }
+}
+
+/// Sets how logs are written, as the environment or a flag, called `name`, says.
 ///
 /// # Errors
 /// If the format is not known.
-pub fn log_format(text: &str) -> Result<bool, ConfigError> {
-    match text {
-        "json" => Ok(true),
-        "standard" | "unspecified" => Ok(false),
-        _ => Err(ConfigError::whole(format!("unknown log format {text:?}: standard or json"))),
-    }
+pub fn log_format(config: &mut Config, name: &str, text: &str) -> Result<(), ConfigError> {
+    config.log.is_json = is_json(text).ok_or_else(|| ConfigError::whole(format!("{name} must be {FORMATS}, but is {text:?}")))?;
+    Ok(())
 }
 
-fn listener(config: &mut Config, file: &str, block: &Stanza) -> Result<Listener, ConfigError> {
-    if block.label != "tcp" {
-        return Err(ConfigError::at(file, block.line, format!("listener {:?} is not supported: only \"tcp\" is", block.label)));
-    }
-    let mut listener = Listener::default();
-    let mut fields = Fields::of(file, block);
-    put(&mut listener.address, fields.text("address")?.map(with_port));
-    set(&mut listener.cluster_address, fields.text("cluster_address")?);
-    if let Some(bytes) = fields.bytes("max_request_size")?.filter(|bytes| *bytes > 0) {
-        listener.max_request_bytes = bytes;
-    }
-    put(&mut listener.max_request_duration, fields.ttl("max_request_duration")?.map(|ttl| ttl.duration()));
-    put(&mut listener.read_header_timeout, fields.ttl("http_read_header_timeout")?.map(|ttl| ttl.duration()));
-    let is_plain = fields.flag("tls_disable")?.unwrap_or(false);
-    let cert_file = fields.text("tls_cert_file")?;
-    let key_file = fields.text("tls_key_file")?;
-    let only_tls13 = match fields.text("tls_min_version")?.as_deref() {
-        None | Some("tls10" | "tls11" | "tls12") => false,
-        Some("tls13") => true,
-        Some(other) => return Err(ConfigError::at(file, block.line, format!("tls_min_version {other:?} is not known: tls12 or tls13"))),
-    };
-    let client_ca_file = fields.text("tls_client_ca_file")?.map(PathBuf::from);
-    let require_client_cert = fields.flag("tls_require_and_verify_client_cert")?.unwrap_or(false);
-    if !is_plain {
-        let (Some(cert_file), Some(key_file)) = (cert_file, key_file) else {
-            return Err(ConfigError::at(file, block.line, "listener needs tls_cert_file and tls_key_file, or tls_disable = true"));
-        };
-        if require_client_cert && client_ca_file.is_none() {
-            return Err(ConfigError::at(file, block.line, "tls_require_and_verify_client_cert needs tls_client_ca_file"));
-        }
-        listener.tls =
-            Some(Tls { cert_file: cert_file.into(), key_file: key_file.into(), only_tls13, client_ca_file, require_client_cert });
-    }
-    fields.accept(&[
-        "http_idle_timeout",
-        "http_read_timeout",
-        "http_write_timeout",
-        "tls_max_version",
-        "tls_cipher_suites",
-        "tls_disable_client_certs",
-    ]);
-    fields.finish(&mut config.warnings);
-    for inner in &block.blocks {
-        if inner.name == "telemetry" {
-            let mut fields = Fields::of(file, inner);
-            put(&mut listener.unauthenticated_metrics, fields.flag("unauthenticated_metrics_access")?);
-            fields.finish(&mut config.warnings);
-        } else {
-            config.warnings.push(unknown(file, &inner.name, inner.line));
-        }
-    }
-    Ok(listener)
-}
-
-/// `host:8200` for a bare host.
-fn with_port(address: String) -> String {
-    let has_port =
-        address.rsplit_once(':').is_some_and(|(host, port)| port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']')));
-    if has_port { address } else { format!("{address}:8200") }
-}
-
-fn storage(config: &mut Config, file: &str, block: &Stanza) -> Result<Storage, ConfigError> {
-    if block.label != "raft" {
-        let text = format!("storage {:?} is not supported: use storage \"raft\", which needs no other service", block.label);
-        return Err(ConfigError::at(file, block.line, text));
-    }
-    let mut fields = Fields::of(file, block);
-    let path = fields.text("path")?.map(PathBuf::from).unwrap_or_default();
-    let mut storage = Storage {
-        path,
-        node_id: fields.text("node_id")?,
-        retry_join: Vec::new(),
-        performance_multiplier: fields.number("performance_multiplier")?.filter(|n| *n > 0).unwrap_or(1),
-        snapshot_threshold: fields.number("snapshot_threshold")?.filter(|n| *n > 0),
-        trailing_logs: fields.number("trailing_logs")?.filter(|n| *n > 0),
-    };
-    if storage.performance_multiplier > 10 {
-        return Err(ConfigError::at(file, block.line, "performance_multiplier must be at most 10"));
-    }
-    fields.accept(&[
-        "max_entry_size",
-        "snapshot_interval",
-        "retry_join_as_non_voter",
-        "autopilot_reconcile_interval",
-        "autopilot_update_interval",
-        "raft_wal",
-        "raft_log_verifier_enabled",
-        "raft_log_verification_interval",
-    ]);
-    fields.finish(&mut config.warnings);
-    for inner in &block.blocks {
-        if inner.name == "retry_join" {
-            storage.retry_join.push(retry_join(config, file, inner)?);
-        } else {
-            config.warnings.push(unknown(file, &inner.name, inner.line));
-        }
-    }
-    Ok(storage)
-}
-
-fn retry_join(config: &mut Config, file: &str, block: &Stanza) -> Result<JoinTarget, ConfigError> {
-    let mut fields = Fields::of(file, block);
-    if fields.text("auto_join")?.is_some() {
-        return Err(ConfigError::at(file, block.line, "auto_join is not supported: set leader_api_addr"));
-    }
-    let leader_api_addr =
-        fields.text("leader_api_addr")?.ok_or_else(|| ConfigError::at(file, block.line, "retry_join needs leader_api_addr"))?;
-    let mut pem = |inline: &str| -> Result<String, ConfigError> {
-        let text = fields.text(inline)?;
-        match fields.text(&format!("{inline}_file"))? {
-            None => Ok(text.unwrap_or_default()),
-            Some(path) => {
-                std::fs::read_to_string(&path).map_err(|error| ConfigError::at(file, block.line, format!("cannot read {path}: {error}")))
-            }
-        }
-    };
-    let leader_ca_cert = pem("leader_ca_cert")?;
-    let leader_client_cert = pem("leader_client_cert")?;
-    let leader_client_key = pem("leader_client_key")?;
-    let leader_tls_servername = fields.text("leader_tls_servername")?.unwrap_or_default();
-    fields.accept(&["auto_join_scheme", "auto_join_port"]);
-    fields.finish(&mut config.warnings);
-    Ok(JoinTarget { leader_api_addr, leader_ca_cert, leader_client_cert, leader_client_key, leader_tls_servername })
+/// The same for how much is logged.
+///
+/// # Errors
+/// If the level is not known.
+pub fn log_level(config: &mut Config, name: &str, text: &str) -> Result<(), ConfigError> {
+    Level::parse(text).ok_or_else(|| ConfigError::whole(format!("{name} must be {LEVELS}, but is {text:?}")))?;
+    config.log.level = Some(text.to_owned());
+    Ok(())
 }
 
 fn telemetry(config: &mut Config, file: &str, block: &Stanza) -> Result<(), ConfigError> {
@@ -255,18 +158,21 @@ fn user_lockout(config: &mut Config, file: &str, block: &Stanza) -> Result<(), C
 /// If a variable's value cannot be used.
 pub fn environment(config: &mut Config, env: &dyn Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
     let env = |name: &str| env(name).filter(|value| !value.is_empty());
-    set(&mut config.api_addr, env("VAULT_API_ADDR").or_else(|| env("VAULT_REDIRECT_ADDR")));
+    let flag = |name: &str| match env(name) {
+        None => Ok(None),
+        Some(text) => truth(&text).map(Some).ok_or_else(|| ConfigError::whole(format!("{name} must be true or false, but is {text:?}"))),
+    };
+    let api_addr = ["VAULT_API_ADDR", "VAULT_REDIRECT_ADDR", "VAULT_ADVERTISE_ADDR"].into_iter().find_map(env);
+    set(&mut config.api_addr, api_addr);
     set(&mut config.cluster_addr, env("VAULT_CLUSTER_ADDR"));
-    set(&mut config.log.level, env("VAULT_LOG_LEVEL"));
+    if let Some(level) = env("VAULT_LOG_LEVEL") {
+        log_level(config, "VAULT_LOG_LEVEL", &level)?;
+    }
     if let Some(format) = env("VAULT_LOG_FORMAT") {
-        config.log.is_json = log_format(&format)?;
+        log_format(config, "VAULT_LOG_FORMAT", &format)?;
     }
-    if let Some(off) = env("VAULT_DISABLE_USER_LOCKOUT") {
-        config.user_lockout.is_disabled = matches!(off.as_str(), "1" | "t" | "true" | "TRUE" | "True");
-    }
-    if let Some(ui) = env("VAULT_UI") {
-        config.ui = matches!(ui.as_str(), "1" | "t" | "true" | "TRUE" | "True");
-    }
+    put(&mut config.user_lockout.is_disabled, flag("VAULT_DISABLE_USER_LOCKOUT")?);
+    put(&mut config.ui, flag("VAULT_UI")?);
     if let Some(storage) = &mut config.storage {
         set(&mut storage.node_id, env("VAULT_RAFT_NODE_ID"));
         put(&mut storage.path, env("VAULT_RAFT_PATH").map(PathBuf::from));
@@ -279,6 +185,8 @@ pub fn environment(config: &mut Config, env: &dyn Fn(&str) -> Option<String>) ->
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::server::config::tree;
     use crate::types::Ttl;
@@ -296,6 +204,7 @@ api_addr      = "https://127.0.0.1:8200"
 max_lease_ttl = "1h"
 default_lease_ttl = 600
 disable_mlock = true
+default_max_request_duration = "20s"
 listener "tcp" {
   address     = "127.0.0.1:8200"
   tls_disable = "true"
@@ -304,6 +213,7 @@ listener "tcp" {
 storage "raft" {
   path    = "/data"
   node_id = "n1"
+  retry_join_as_non_voter = true
   retry_join { leader_api_addr = "http://127.0.0.1:8210" }
   retry_join { leader_api_addr = "http://127.0.0.1:8220" }
 }
@@ -318,13 +228,14 @@ frobnicate = 1
         assert!(config.ui && config.check().is_ok());
         assert_eq!(config.default_lease_ttl, Ttl(600));
         assert_eq!(config.listeners[0].tls, None);
+        assert_eq!(config.request_duration(&config.listeners[0]), Duration::from_secs(20));
         assert!(config.listeners[0].unauthenticated_metrics);
         let storage = config.storage.unwrap();
         assert_eq!(storage.node_id.as_deref(), Some("from-env"), "the environment wins");
-        assert_eq!(storage.retry_join.len(), 2);
+        assert!(storage.retry_join.len() == 2 && storage.joins_without_vote);
         assert_eq!(config.replication.keep_bytes, 500_000_000);
         assert_eq!(config.user_lockout.threshold, 3);
-        assert_eq!(config.warnings, ["unknown or unsupported field frobnicate found in configuration at c.hcl:20"]);
+        assert_eq!(config.warnings, ["unknown or unsupported field frobnicate found in configuration at c.hcl:22"]);
     }
 
     #[track_caller]
@@ -344,12 +255,13 @@ frobnicate = 1
         check("seal \"awskms\" { }", "seal \"awskms\" is not supported");
         check("ui = \"maybe\"", "c.hcl:1: ui must be true or false");
         check("max_lease_ttl = \"soon\"", "must be a duration");
-    }
-
-    #[test]
-    fn an_address_gets_the_usual_port() {
-        for (address, expected) in [("a", "a:8200"), ("a:1", "a:1"), ("[::1]:1", "[::1]:1"), ("[::1]", "[::1]:8200")] {
-            assert_eq!(with_port(address.to_owned()), expected);
-        }
+        check("log_level = \"loud\"", "c.hcl:1: log_level must be trace, debug, info, warn or error");
+        check("\nlog_format = \"xml\"", "c.hcl:2: log_format must be standard or json");
+        check("listener \"tcp\" { address = \"a:99999\" }", "c.hcl:1: address \"a:99999\" must be a host and a port");
+        check("storage \"raft\" { path = \"/d\" }\nstorage \"raft\" { path = \"/e\" }", "c.hcl:2: only one storage stanza");
+        check(
+            "listener \"tcp\" { tls_cert_file = \"c\" tls_key_file = \"k\" tls_require_and_verify_client_cert = true }",
+            "needs tls_client_ca_file",
+        );
     }
 }

@@ -25,7 +25,7 @@ impl Config {
             "cluster_name": self.cluster_name.clone().unwrap_or_default(),
             "default_lease_ttl": self.default_lease_ttl.0,
             "max_lease_ttl": self.max_lease_ttl.0,
-            "default_max_request_duration": 90,
+            "default_max_request_duration": self.default_max_request_duration.as_secs(),
             "disable_cache": false,
             "disable_clustering": false,
             "disable_mlock": true,

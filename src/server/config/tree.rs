@@ -2,7 +2,7 @@
 //!
 //! Not here: which keys exist (`read`).
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::ConfigError;
 use crate::types::hcl::{self, Line, Node};
@@ -45,21 +45,16 @@ const UNLABELED: &[&str] =
 /// # Errors
 /// With file, line and reason.
 pub fn parse(file: &str, text: &str) -> Result<Stanza, ConfigError> {
-    if text.trim_start().starts_with('{') {
-        let value: Value =
-            serde_json::from_str(text).map_err(|error| ConfigError::at(file, error.line(), strip_place(&error.to_string())))?;
-        let Value::Object(map) = value else { return Err(ConfigError::at(file, 1, "the file must hold a JSON object")) };
-        return from_json(file, "", "", &map);
-    }
-    let lines = hcl::read(text).map_err(|malformed| ConfigError::at(file, malformed.line, format!("is no HCL: {}", malformed.text)))?;
-    from_hcl(file, lines)
+    let is_json = text.trim_start().starts_with('{');
+    let lines = hcl::read(text).map_err(|malformed| {
+        // What reads JSON names the place in its text too.
+        let reason = malformed.text.split(" at line ").next().unwrap_or_default();
+        ConfigError::at(file, malformed.line, format!("is no {}: {reason}", if is_json { "JSON" } else { "HCL" }))
+    })?;
+    stanza_of(file, lines)
 }
 
-fn strip_place(text: &str) -> String {
-    text.split(" at line ").next().unwrap_or(text).to_owned()
-}
-
-fn from_hcl(file: &str, lines: Vec<Line>) -> Result<Stanza, ConfigError> {
+fn stanza_of(file: &str, lines: Vec<Line>) -> Result<Stanza, ConfigError> {
     let mut stanza = Stanza::default();
     for line in lines {
         let mut keys = line.keys.into_iter();
@@ -84,7 +79,7 @@ fn add_node(stanza: &mut Stanza, file: &str, (name, label): (&str, Option<String
                     add_node(stanza, file, (name, Some(line.keys.join("."))), line.node, line.line)?;
                 }
             } else {
-                let inner = from_hcl(file, lines)?;
+                let inner = stanza_of(file, lines)?;
                 stanza.blocks.push(Stanza { name: name.to_owned(), label: label.unwrap_or_default(), line: at, ..inner });
             }
         }
@@ -99,46 +94,6 @@ fn add_node(stanza: &mut Stanza, file: &str, (name, label): (&str, Option<String
         node => stanza.fields.push(Field { name: name.to_owned(), value: node.into_json(), line: at }),
     }
     Ok(())
-}
-
-fn from_json(file: &str, name: &str, label: &str, map: &Map<String, Value>) -> Result<Stanza, ConfigError> {
-    let mut stanza = Stanza { name: name.to_owned(), label: label.to_owned(), ..Stanza::default() };
-    for (key, value) in map {
-        add(&mut stanza, file, key, value.clone(), 0)?;
-    }
-    Ok(stanza)
-}
-
-/// Adds a field, or the stanzas that an object or a list of objects stands for.
-fn add(stanza: &mut Stanza, file: &str, key: &str, value: Value, line: usize) -> Result<(), ConfigError> {
-    let wrong = || ConfigError::at(file, line, format!("{key} must be an object or a list of objects"));
-    if LABELED.contains(&key) {
-        for labels in one_or_many(value) {
-            for (label, inner) in labels.as_object().ok_or_else(wrong)? {
-                for inner in one_or_many(inner.clone()) {
-                    let mut inner = from_json(file, key, label, inner.as_object().ok_or_else(wrong)?)?;
-                    inner.line = line;
-                    stanza.blocks.push(inner);
-                }
-            }
-        }
-    } else if UNLABELED.contains(&key) {
-        for inner in one_or_many(value) {
-            let mut inner = from_json(file, key, "", inner.as_object().ok_or_else(wrong)?)?;
-            inner.line = line;
-            stanza.blocks.push(inner);
-        }
-    } else {
-        stanza.fields.push(Field { name: key.to_owned(), value, line });
-    }
-    Ok(())
-}
-
-fn one_or_many(value: Value) -> Vec<Value> {
-    match value {
-        Value::Array(values) => values,
-        value => vec![value],
-    }
 }
 
 #[cfg(test)]
@@ -162,12 +117,14 @@ mod tests {
         }
         assert_eq!(hcl.blocks[0].line, 2);
         assert_eq!(hcl.blocks[0].fields[0].line, 3);
+        let json = parse("a.json", "{\n\"listener\": [{\"tcp\": {\n\"address\": \"a\"}}]}").unwrap();
+        assert_eq!((json.blocks[0].line, json.blocks[0].fields[0].line), (2, 3));
     }
 
     #[test]
     fn mistakes_are_named_by_line() {
         assert!(parse("a.hcl", "ui = true\nlog_level = \n").unwrap_err().to_string().starts_with("a.hcl:2"));
-        assert!(parse("a.json", "{\n\"ui\": nope,\n}").unwrap_err().to_string().starts_with("a.json:2"));
+        assert!(parse("a.json", "{\n\"ui\": nope,\n}").unwrap_err().to_string().starts_with("a.json:2: is no JSON: expected"));
         assert!(parse("a.hcl", "\nui = foo(1)").unwrap_err().to_string().contains("a.hcl:2: is no HCL: unknown value"));
         assert!(parse("a.hcl", "\nstorage = 1").unwrap_err().to_string().contains("a.hcl:2: storage must be an object"));
     }
