@@ -26,6 +26,28 @@ fn a_dev_server_serves() {
     assert_eq!(left, [".vault-token"], "the data goes with the server");
 }
 
+#[test]
+fn a_dev_server_speaks_tls_to_whom_it_names_its_authority() {
+    let home = tempfile::tempdir().unwrap();
+    let args = ["-dev", "-dev-tls", "-dev-kv-v1", "-dev-root-token-id=root", "-dev-listen-address=127.0.0.1:0", "-log-level=warn"];
+    let server = Server::start(&args, home.path());
+    let authority = server.said("$ export VAULT_CACERT=").trim_matches('\'').to_owned();
+    let address = server.said("$ export VAULT_ADDR=").trim_matches('\'').to_owned();
+    let coffer = |args: &[&str], authority: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_coffer"));
+        command.args(args).env_clear().envs([("VAULT_ADDR", address.as_str()), ("VAULT_CACERT", authority), ("VAULT_TOKEN", "root")]);
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let wrote = coffer(&["write", "secret/a", "b=1"], &authority);
+    assert_eq!(wrote.0, Some(0), "{wrote:?}");
+    assert_eq!(coffer(&["read", "-field=b", "secret/a"], &authority).1, "1", "version 1 has no data/ in its paths");
+    let doubted = coffer(&["status"], "");
+    assert!(doubted.0 == Some(1) && doubted.2.contains("failed to verify certificate"), "{doubted:?}");
+    assert!(server.end());
+    assert!(!std::path::Path::new(&authority).exists());
+}
+
 fn reads_what_was_written(server: &Server) {
     let wrote = server.json("POST", "/v1/secret/data/a", "root", &json!({"data": {"k": "v"}}));
     assert_eq!((wrote.status, &wrote.json["data"]["version"]), (200, &json!(1)), "{}", wrote.text);

@@ -73,8 +73,8 @@ impl Server {
             }
         }
         std::thread::spawn(move || for _ in heard {});
-        let url = lines.iter().find_map(|line| line.trim().strip_prefix("Api Address: http://")).expect("it says where it is");
-        let address = url.to_owned();
+        let url = lines.iter().find_map(|line| line.trim().strip_prefix("Api Address: ")).expect("it says where it is");
+        let address = url.split_once("://").expect("it is a URL").1.to_owned();
         Self { child, address, lines }
     }
 

@@ -81,6 +81,8 @@ fn a_configuration_that_cannot_be_used_is_one_clear_error() {
     };
     check("storage \"file\" {\n path = \"/d\"\n}", "bad.hcl:1: storage \"file\" is not supported");
     check("listener \"tcp\" {\n", "bad.hcl:");
+    check("{\n\"listener\": {\"tcp\": {\n\"tls_disable\": \"maybe\"}}}", "bad.hcl:3: tls_disable must be true or false");
+    check("ui = true\nlog_level = \"loud\"", "bad.hcl:2: log_level must be trace, debug, info, warn or error");
     let output = Command::new(env!("CARGO_BIN_EXE_coffer")).arg("server").output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("Must specify at least one config path using -config"));
 }

@@ -4,10 +4,13 @@
 
 mod cluster;
 mod durability;
+mod far_behind;
 mod gates;
 mod local_rows;
+mod members;
 mod needles;
 mod node;
+mod operation;
 mod relay;
 mod replication;
 mod roles;

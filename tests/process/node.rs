@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 /// An answer: status, and the body as JSON (`null` if it is none).
@@ -105,13 +106,36 @@ impl Node {
         }
     }
 
+    pub fn signal(&self, signal: Signal) {
+        let id = self.child.as_ref().expect("it runs").id();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(i32::try_from(id).unwrap()), signal).unwrap();
+    }
+
     /// Asks the process to end, and waits until it has.
     pub fn terminate(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let id = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
-            nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).unwrap();
-            assert!(child.wait().unwrap().success(), "{} ended well", self.name);
+        if self.is_running() {
+            self.signal(Signal::SIGTERM);
+            self.ended_well();
         }
+    }
+
+    /// Waits for the end of a process that was asked to end.
+    pub fn ended_well(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        assert!(child.wait().unwrap().success(), "{} ended well", self.name);
+    }
+
+    /// Runs the command line against this node, with more variables; its exit code and all that it said.
+    pub fn coffer(&self, args: &[&str], env: &[(&str, &str)]) -> (i32, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_coffer"));
+        command
+            .args(args)
+            .env_clear()
+            .env("HOME", self.config.parent().unwrap())
+            .env("VAULT_ADDR", format!("http://127.0.0.1:{}", self.port));
+        let output = command.envs(env.iter().copied()).output().unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.code().unwrap_or(-1), said)
     }
 
     /// Sends a request; `None` if there was no answer.
