@@ -5,13 +5,16 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/coffer/target
 export CARGO_INCREMENTAL ?= 1
 ARGS ?=
 
-.PHONY: help demo test check bench fmt setup stop
+.PHONY: help demo dev test check bench fmt setup stop
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 demo: setup ## Two clusters of three nodes, one replicating to the other, and a walk through the guide (ARGS=--once stops them)
 	@deploy/demo.sh $(ARGS)
+
+dev: setup ## One node for development, whose data goes with it (ARGS="-dev-root-token-id=root")
+	cargo run --quiet -- server -dev $(ARGS)
 
 stop: ## Stop the clusters that `make demo` left running
 	@deploy/demo.sh --stop

@@ -15,7 +15,6 @@ has_libclang() {
   return 1
 }
 has_libclang || missing+=(libclang-dev)
-command -v curl >/dev/null || missing+=(curl)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
