@@ -8,7 +8,7 @@
 //! | [`stage`], [`rounds`], [`session`] | what a metric works with: settings, peers, temporary folder; interleaved rounds |
 //! | [`cluster`] | three nodes as processes: Coffer, OpenBao, etcd |
 //! | [`load`] | the load generator, a process of its own |
-//! | [`wan`], [`lag`] | a wide-area network between two clusters; from acknowledged here to seen there |
+//! | [`wan`], [`lag`], [`prompt`] | a wide-area network between two clusters; from acknowledged here to seen there; both ahead of the rest |
 //! | [`probe`], [`counters`], [`machine`] | what the machine can do, what processes used, what the machine is |
 //!
 //! The rules are in `docs/performance.md`. Not here: gates that run in CI (`tests/`).
@@ -25,6 +25,7 @@ mod metrics;
 mod page;
 mod plots;
 mod probe;
+mod prompt;
 mod result;
 mod rounds;
 mod run;

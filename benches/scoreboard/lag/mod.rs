@@ -14,7 +14,7 @@ pub mod status;
 mod watcher;
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -79,7 +79,7 @@ impl Watch {
 }
 
 fn start(part: &str, post: &Post) -> anyhow::Result<Child> {
-    let mut child = Command::new(std::env::current_exe()?).arg(part).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut child = crate::prompt::part(part)?.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let mut input = child.stdin.take().context("its standard input is piped")?;
     input.write_all(serde_json::to_string(post)?.as_bytes())?;
     Ok(child)

@@ -95,6 +95,7 @@ impl Metric for Lag {
             "lags are too large by up to {} ms and one read; both clusters, the load and the relay share this machine's cores",
             1000.0 / READS_PER_S
         ));
+        notes.push(crate::prompt::said());
         notes.extend(cases.iter().filter_map(|case| status_note(&rounds, case)));
         let plots = plots(&rounds, &cases, &bench.series.borrow());
         Ok(Measured { lines, plots, notes, turns: rounds.turns, probes: rounds.probes, ..Measured::default() })

@@ -10,7 +10,7 @@ mod pump;
 mod relay;
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -34,13 +34,8 @@ impl Wan {
     /// # Errors
     /// If it does not start.
     pub fn start(far: &[String]) -> anyhow::Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .arg("wan")
-            .args(far)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("start the relay")?;
+        let mut child =
+            crate::prompt::part("wan")?.args(far).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("start the relay")?;
         let asks = child.stdin.take();
         let mut answers = BufReader::new(child.stdout.take().context("its standard output is piped")?);
         let mut line = String::new();
