@@ -222,7 +222,7 @@ mod load_tests {
     #[test]
     fn a_lost_write_is_noticed_and_a_lost_answer_is_not_one() {
         // Ten sent, eight acknowledged, the ninth attempt last.
-        let entry = Entry { attempts: 10, acknowledged: 8, last_acknowledged: 9 };
+        let entry = Entry { attempts: 10, acknowledged: 8, last_acknowledged: 9, contended: false };
         let check =
             |attempt, versions, agrees| assert_eq!(entry.agrees(attempt, versions), agrees, "attempt {attempt}, {versions} versions");
         check(9, 8, true);
@@ -237,6 +237,9 @@ mod load_tests {
         // More than was ever sent.
         check(11, 10, false);
         check(10, 11, false);
+        let contended = Entry { contended: true, ..entry };
+        assert!(contended.agrees(3, 8), "written at once, any may be the last");
+        assert!(!contended.agrees(3, 7), "but none may be missing");
     }
 
     #[test]
@@ -244,7 +247,8 @@ mod load_tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger");
         assert_eq!(Ledger::read(&path).unwrap(), Ledger::default());
-        let written = Ledger { keys: vec![Entry { attempts: 3, acknowledged: 2, last_acknowledged: 2 }], tokens: vec!["a".into()] };
+        let written =
+            Ledger { keys: vec![Entry { attempts: 3, acknowledged: 2, last_acknowledged: 2, contended: true }], tokens: vec!["a".into()] };
         written.write(&path).unwrap();
         assert_eq!(Ledger::read(&path).unwrap(), written);
     }

@@ -89,6 +89,8 @@ pub struct Line {
     /// What is counted: `writes/s`.
     pub unit: String,
     pub higher_is_better: bool,
+    /// Not a matter of better or worse: it explains other lines.
+    pub is_context: bool,
     pub coffer: Reading,
     /// By the name of the system.
     pub peers: BTreeMap<String, Reading>,
@@ -111,7 +113,16 @@ pub struct Bar {
 
 impl Line {
     pub fn new(case: impl Into<String>, unit: &str, higher_is_better: bool, coffer: Reading) -> Self {
-        Self { case: case.into(), unit: unit.into(), higher_is_better, coffer, peers: BTreeMap::new(), limit: None, bars: Vec::new() }
+        Self {
+            case: case.into(),
+            unit: unit.into(),
+            higher_is_better,
+            is_context: false,
+            coffer,
+            peers: BTreeMap::new(),
+            limit: None,
+            bars: Vec::new(),
+        }
     }
 
     #[must_use]
@@ -126,11 +137,18 @@ impl Line {
         self
     }
 
+    /// Shows it without comparing.
+    #[must_use]
+    pub fn context(mut self) -> Self {
+        self.is_context = true;
+        self
+    }
+
     /// How many times better Coffer is than `system`: above 1 is better, whichever way the unit goes.
     pub fn ratio(&self, system: &str) -> Option<f64> {
         let (ours, theirs) = (self.coffer.value()?, self.peers.get(system)?.value()?);
         let (above, below) = if self.higher_is_better { (ours, theirs) } else { (theirs, ours) };
-        (below > 0.0).then(|| above / below)
+        (below > 0.0 && !self.is_context).then(|| above / below)
     }
 
     /// Asks for `times` better than `system`.

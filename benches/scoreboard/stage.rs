@@ -58,7 +58,7 @@ impl Stage {
             scratch: scratch.into(),
             device: block_device(scratch),
             programs: BTreeMap::from([
-                (System::Coffer, Ok(coffer::binary().into())),
+                (System::Coffer, Ok(coffer::binary())),
                 find(System::OpenBao, openbao::binary()),
                 find(System::Etcd, etcd::binary()),
             ]),

@@ -53,11 +53,15 @@ pub fn notes(metric: &Measured) -> Vec<String> {
     for line in &metric.lines {
         for (system, reading) in line.peers.iter().map(|(name, reading)| (name.as_str(), reading)).chain([("coffer", &line.coffer)]) {
             if let Reading::Not(why) = reading {
-                notes.push(format!("{}, {system}: {why}", line.case));
+                // Said once, not for each case.
+                let of = if why.starts_with("missing") { String::new() } else { format!("{}, ", line.case) };
+                let note = format!("{of}{system}: {why}");
+                if !notes.contains(&note) {
+                    notes.push(note);
+                }
             }
         }
     }
-    notes.dedup();
     notes
 }
 

@@ -42,14 +42,7 @@ impl Server {
             return Ok(());
         }
         let log = fs::OpenOptions::new().create(true).append(true).open(&self.log).with_context(|| self.log.display().to_string())?;
-        // `setpriv` (util-linux) makes the kernel end it with us, even if we are killed.
-        let mut command = if has_setpriv() {
-            let mut command = Command::new("setpriv");
-            command.args(["--pdeathsig", "KILL", "--"]).arg(&self.program);
-            command
-        } else {
-            Command::new(&self.program)
-        };
+        let mut command = tied(&self.program);
         command.args(&self.arguments);
         let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn();
         let child = child.with_context(|| format!("start {}", self.program.display()))?;
@@ -101,6 +94,16 @@ impl Drop for Server {
 
 fn running() -> std::sync::MutexGuard<'static, Vec<u32>> {
     RUNNING.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// A command whose process the kernel ends with the thread that starts it, even if that is killed: by `setpriv` of util-linux, if it is here.
+pub fn tied(program: &Path) -> Command {
+    if !has_setpriv() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
 }
 
 fn has_setpriv() -> bool {

@@ -30,7 +30,8 @@ struct Shared {
 /// Runs the plan to its end.
 pub async fn drive(plan: Plan) -> anyhow::Result<Outcome> {
     let mut ledger = plan.ledger.as_deref().map_or_else(|| Ok(Ledger::default()), Ledger::read)?;
-    ledger.keys.resize(plan.keys as usize, super::ledger::Entry::default());
+    // One more: the key that all clients write.
+    ledger.keys.resize(plan.keys as usize + 1, super::ledger::Entry::default());
     if plan.work == Work::ReadBack {
         return readback::compare(&plan, &ledger).await;
     }
@@ -143,6 +144,7 @@ impl One {
             let key = u32::try_from(random % u64::from(keys)).expect("below a u32") * self.shared.plan.clients + self.number;
             let result = match &self.shared.plan.work {
                 Work::Write => self.write(key).await,
+                Work::WriteOne => self.write(self.shared.plan.keys).await,
                 Work::Read => self.client.touch(key, self.shared.plan.value_bytes).await,
                 _ => self.call().await,
             };
@@ -166,6 +168,7 @@ impl One {
         let attempt = {
             let entry = &mut self.shared.ledger.borrow_mut().keys[key as usize];
             entry.attempts += 1;
+            entry.contended |= key == self.shared.plan.keys;
             entry.attempts
         };
         self.client.write(key, attempt).await?;

@@ -1,18 +1,19 @@
 //! Starts the load generator as a process, and reads what it tells.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::Context;
 
 use super::plan::{Event, Outcome, Plan};
+use crate::cluster::server::tied;
 
 /// Runs `plan` in a process of its own. `on` is called when it begins to measure and when it has measured.
 ///
 /// # Errors
 /// If the generator fails.
 pub fn generate(plan: &Plan, mut on: impl FnMut(&Event) -> anyhow::Result<()>) -> anyhow::Result<Outcome> {
-    let mut child = Command::new(std::env::current_exe()?)
+    let mut child = tied(&std::env::current_exe()?)
         .arg("load")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

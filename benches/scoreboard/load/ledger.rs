@@ -14,6 +14,9 @@ pub struct Entry {
     pub acknowledged: u64,
     /// The attempt that was acknowledged last.
     pub last_acknowledged: u64,
+    /// Several clients wrote it at once, so nobody knows in which order.
+    #[serde(default)]
+    pub contended: bool,
 }
 
 impl Entry {
@@ -21,8 +24,10 @@ impl Entry {
     ///
     /// Nothing acknowledged may be missing: the newest value is the last acknowledged, or one sent after it whose answer was lost; and
     /// the store counts at least as many versions as were acknowledged, at most as many as were sent.
+    /// Of a contended key any attempt may be the newest, but none may be missing all the same.
     pub fn agrees(&self, attempt: u64, versions: u64) -> bool {
-        (self.last_acknowledged..=self.attempts).contains(&attempt) && (self.acknowledged..=self.attempts).contains(&versions)
+        let oldest = if self.contended { 1 } else { self.last_acknowledged };
+        (oldest..=self.attempts).contains(&attempt) && (self.acknowledged..=self.attempts).contains(&versions)
     }
 }
 

@@ -19,6 +19,8 @@ pub enum Target {
 pub enum Work {
     /// Writes keys: a KV version 2 secret, or etcd's put.
     Write,
+    /// All clients write one and the same key, which is none of the others.
+    WriteOne,
     /// Reads keys that were written.
     Read,
     /// Writes every key once, and ends.

@@ -26,8 +26,8 @@ impl Metric for Processor {
         let lines = vec![
             line(1).limit(limit),
             line(64).limit(limit).bar("gate", 400.0).bar("moonshot", 150.0),
-            rounds.line(&clients(64), "generator cpu us", "CPU-µs of the load generator", false, &PEERS),
-            rounds.line(&clients(64), "busy share", "share of all cores in use", true, &PEERS),
+            rounds.line(&clients(64), "generator cpu us", "CPU-µs of the load generator", false, &PEERS).context(),
+            rounds.line(&clients(64), "busy share", "share of all cores in use", true, &PEERS).context(),
         ];
         Ok(Measured { lines, notes: rounds.notes.clone(), ..Measured::default() })
     }

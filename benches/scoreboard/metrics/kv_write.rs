@@ -15,6 +15,7 @@ use crate::stage::Stage;
 pub const SYSTEMS: [System; 3] = [System::Coffer, System::OpenBao, System::Etcd];
 pub const PEERS: [System; 2] = [System::OpenBao, System::Etcd];
 const CLIENTS: [u32; 3] = [1, 16, 64];
+const ONE_KEY: &str = "64 clients, all on one key";
 /// Connections that an open loop has, so that a slow answer holds up few of those behind it.
 pub const OPEN_CLIENTS: u32 = 64;
 
@@ -45,6 +46,7 @@ fn turn(stage: &Stage, system: System) -> anyhow::Result<Vec<Turn>> {
         let case = Case { name: clients(count), work: Work::Write, clients: count, pace: Pace::Closed };
         most = most.max(session.measure(&case)?.values["per second"]);
     }
+    session.measure(&Case { name: ONE_KEY.into(), work: Work::WriteOne, clients: 64, pace: Pace::Closed })?;
     let at = |percent: u32| Case {
         name: open(percent),
         work: Work::Write,
@@ -71,9 +73,10 @@ impl Metric for Throughput {
     fn run(&self, stage: &Stage) -> anyhow::Result<Measured> {
         let rounds = rounds(stage)?;
         let cases = CLIENTS.map(|count| (count, clients(count)));
+        let hot = rounds.line(ONE_KEY, "per second", "writes/s", true, &PEERS);
         let title = "KV v2 writes a second by clients";
         Ok(Measured {
-            lines: CLIENTS.into_iter().map(|count| line(&rounds, count)).collect(),
+            lines: CLIENTS.into_iter().map(|count| line(&rounds, count)).chain([hot]).collect(),
             plots: vec![plots::by_clients(title, "writes/s", &rounds, &SYSTEMS, &cases, "per second")],
             ..rounds.measured()
         })

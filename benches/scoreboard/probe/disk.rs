@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
 use super::Probe;
+use crate::cluster::server::tied;
 use crate::load::latencies::{Latencies, quantile};
 
 const BLOCK: usize = 4096;
@@ -44,7 +45,7 @@ pub fn probe(folder: &Path, time: Duration, into: &mut Probe) -> anyhow::Result<
     let mut children = Vec::new();
     for number in 0..3 {
         let file = folder.join(format!("of-three-{number}"));
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = tied(&std::env::current_exe()?);
         command.arg("syncs").arg(file).arg(time.as_secs_f64().to_string()).stdout(Stdio::piped());
         children.push(command.spawn().context("start a syncing process")?);
     }

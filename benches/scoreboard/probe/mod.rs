@@ -10,11 +10,12 @@ mod seal;
 mod store;
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
+
+use crate::cluster::server::tied;
 
 /// How much the two probes of a round may differ.
 pub const DIFFERENCE_MAX: f64 = 2.0;
@@ -92,7 +93,7 @@ pub fn run(folder: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// If it fails.
 pub fn take(folder: &Path) -> anyhow::Result<Probe> {
-    let output = Command::new(std::env::current_exe()?).arg("probe").arg(folder).output().context("start the probe")?;
+    let output = tied(&std::env::current_exe()?).arg("probe").arg(folder).output().context("start the probe")?;
     anyhow::ensure!(output.status.success(), "the probe failed: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).context("the probe's answer")
 }
