@@ -88,15 +88,18 @@ impl Upstream for Forwarder {
         count("primary", &result);
         result
     }
+
+    async fn find_primary(&self) -> Result<(), ForwardError> {
+        self.primary.find().await
+    }
 }
 
 /// What a failed call means for the request: the services answer these codes before they act, and only then.
 pub(super) fn outcome_of(status: &Status) -> ForwardError {
     match Failure::of(status) {
         Failure::NotSent(why) => ForwardError::Unreachable(why),
-        Failure::Answered(Code::FailedPrecondition | Code::PermissionDenied | Code::InvalidArgument | Code::Unimplemented, why) => {
-            ForwardError::Unreachable(why)
-        }
+        Failure::Answered(Code::PermissionDenied, why) => ForwardError::Refused(why),
+        Failure::Answered(Code::FailedPrecondition | Code::InvalidArgument | Code::Unimplemented, why) => ForwardError::Unreachable(why),
         failure => ForwardError::Unknown(failure.to_string()),
     }
 }
@@ -105,6 +108,7 @@ fn count<T>(to: &'static str, result: &Result<T, ForwardError>) {
     let outcome = match result {
         Ok(_) => "answered",
         Err(ForwardError::NoActive | ForwardError::Unreachable(_)) => "unreachable",
+        Err(ForwardError::Refused(_)) => "refused",
         Err(ForwardError::Unknown(_)) => "unknown",
     };
     ::metrics::counter!(metrics::FORWARDED, "to" => to, "outcome" => outcome).increment(1);

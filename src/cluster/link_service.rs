@@ -77,10 +77,7 @@ impl Secondary {
         if !self.node.is_active() {
             return Err(not_active());
         }
-        if !self.secondaries.admits(&self.id, &self.certificate) {
-            return Err(Status::permission_denied("this secondary is not admitted"));
-        }
-        Ok(())
+        self.secondaries.admits(&self.id, &self.certificate).map_err(Status::permission_denied)
     }
 
     /// Returns why, once it is no longer admitted.

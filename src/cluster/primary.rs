@@ -100,6 +100,11 @@ impl Primary {
         *self.kept.lock().expect("no holder of this lock panics") = now;
     }
 
+    /// Looks for the primary's active node, and keeps the connection.
+    pub async fn find(&self) -> Result<(), ForwardError> {
+        self.connect(true).await.map(|_| ())
+    }
+
     async fn connect(&self, fresh: bool) -> Result<Connection, ForwardError> {
         let contact = self.contact.borrow().clone().ok_or(ForwardError::NoActive)?;
         if !fresh && let Some(kept) = self.kept(&contact) {

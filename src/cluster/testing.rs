@@ -182,8 +182,9 @@ impl ServeNode for Fakes {
 
 #[async_trait]
 impl ServeSecondary for Fakes {
-    fn admits(&self, _: &str, certificate: &str) -> bool {
-        certificate.len() == 64 && self.admits.load(Ordering::SeqCst)
+    fn admits(&self, _: &str, certificate: &str) -> Result<(), &'static str> {
+        let admits = certificate.len() == 64 && self.admits.load(Ordering::SeqCst);
+        admits.then_some(()).ok_or("this secondary was revoked")
     }
     async fn serve_call(&self, secondary_id: &str, call: PrimaryCall) -> Option<PrimaryReply> {
         Some(PrimaryReply {

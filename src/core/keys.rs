@@ -55,6 +55,10 @@ pub fn secondary(id: &str) -> Key {
 pub fn secondaries() -> Prefix {
     Prefix::new(Scope::Node, "sys/replication/performance/secondary/")
 }
+/// What an activation token (in its stored form) was exchanged for, for whoever claimed it.
+pub fn activation(token: &str) -> Key {
+    Key::local(format!("sys/replication/activation/{token}"))
+}
 /// A mount at `path` (without the final slash; auth methods without `auth/`).
 pub fn mount(scope: Scope, class: MountClass, path: &str) -> Key {
     Key::new(scope, format!("{}{path}", mounts(scope, class).path))
@@ -165,11 +169,27 @@ pub fn token_leases(hash: &str) -> Prefix {
 pub fn wrapping_jwt_key() -> Key {
     Key::shared("sys/wrapping/jwt-key")
 }
-/// The failed logins of one user of one auth mount.
-pub fn lockout(mount: &str, alias: &str) -> Key {
-    Key::local(format!("sys/lockout/{mount}/{alias}"))
+/// The failed logins of one name at one auth mount, whether there is such a user or not.
+pub fn lockout_seen(mount: &str, alias: &str) -> Key {
+    Key::local(format!("sys/lockout/seen/{mount}/{alias}"))
+}
+/// All names with failed logins.
+pub fn lockouts_seen() -> Prefix {
+    Prefix::new(Scope::Local, "sys/lockout/seen/")
+}
+/// The failed logins of one user that there is.
+pub fn lockout_known(mount: &str, alias: &str) -> Key {
+    Key::local(format!("sys/lockout/known/{mount}/{alias}"))
 }
 /// All users with failed logins.
+pub fn lockouts_known() -> Prefix {
+    Prefix::new(Scope::Local, "sys/lockout/known/")
+}
+/// What is written instead for a name that nobody has, so that it costs as much. Means nothing.
+pub fn lockout_decoy(number: u32) -> Key {
+    Key::local(format!("sys/lockout/decoy/{number}"))
+}
+/// All rows about failed logins.
 pub fn lockouts() -> Prefix {
     Prefix::new(Scope::Local, "sys/lockout/")
 }

@@ -22,8 +22,10 @@ pub mod node_identity;
 mod node_service;
 mod observer;
 mod options;
+pub mod outage;
 mod pipeline;
 pub mod policy;
+mod primary_reach;
 pub mod replication;
 mod response;
 mod router;
@@ -71,6 +73,7 @@ use lease::{LeaseEngine, Leases};
 use lifecycle::{ActivePart, Lifecycle};
 use node_identity::NodeIdentity;
 use policy::{CapabilitiesEngine, Policies, PolicyEngine};
+use primary_reach::PrimaryReach;
 use replication::{Links, PrimaryClient, Replication, ReplicationPart, ReplicationParts};
 use seal::{AutoRotate, FirstRows, Seal, SealParts};
 use token::{TokenEngine, TokenSpec, Tokens};
@@ -142,12 +145,14 @@ pub struct Core {
     context: Arc<Context>,
     options: Options,
     upstream: Arc<dyn Upstream>,
+    primary_reach: Arc<PrimaryReach>,
     refusal_status: fn(&Refused) -> (u16, Vec<String>),
     mounts: Arc<Mounts>,
     audit: Arc<AuditTable>,
     tokens: Arc<Tokens>,
     policies: Arc<Policies>,
     leases: Arc<Leases>,
+    lockouts: Arc<lockout::Lockouts>,
     wrapping: Arc<Wrapping>,
     seal: Arc<Seal>,
     lifecycle: Arc<Lifecycle>,
@@ -193,6 +198,7 @@ impl Core {
         let wrapping = Arc::new(Wrapping::new(context.clone(), tokens.clone(), options.api_addr.clone()));
         let audit = Arc::new(AuditTable::new(context.clone(), audit_kinds));
         let first_rows: Arc<dyn FirstRows> = Arc::new(FirstRowsOfCore { mounts: mounts.clone(), tokens: tokens.clone() });
+        let primary_reach = PrimaryReach::new(context.clone(), upstream.clone(), links.clone());
         let replication = Replication::new(ReplicationParts {
             context: context.clone(),
             links,
@@ -245,12 +251,14 @@ impl Core {
             context,
             options,
             upstream,
+            primary_reach,
             refusal_status,
             mounts,
             audit,
             tokens,
             policies,
             leases,
+            lockouts: Arc::default(),
             wrapping,
             seal,
             lifecycle,
@@ -281,6 +289,7 @@ impl Core {
             }),
             Arc::new(active::AuditPart(self.audit.clone())),
             Arc::new(self.leases.expirer()),
+            self.lockouts.clone(),
             AutoRotate::new(self.context.clone()),
             Arc::new(self.autopilot.clone()),
             Arc::new(usage::UsagePart::new(self.context.clone())),
@@ -348,14 +357,15 @@ impl Core {
 
 #[async_trait]
 impl ServeSecondary for Core {
-    fn admits(&self, secondary_id: &str, certificate: &str) -> bool {
-        self.standing() == Standing::Active && self.replication.admits(secondary_id, certificate)
+    fn admits(&self, secondary_id: &str, certificate: &str) -> Result<(), &'static str> {
+        self.replication.admits(secondary_id, certificate)
     }
     async fn serve_call(&self, secondary_id: &str, call: PrimaryCall) -> Option<PrimaryReply> {
         self.serve_primary_call(secondary_id, call).await
     }
     async fn bootstrap(&self, secondary_id: &str) -> Result<BootstrapPackage, String> {
         self.context.raft.read_barrier().await.map_err(|error| error.to_string())?;
+        self.replication.note_use(secondary_id).await.map_err(|error| error.to_string())?;
         self.replication.bootstrap(secondary_id)
     }
     fn told_addrs(&self) -> Option<Vec<String>> {

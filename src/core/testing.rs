@@ -136,6 +136,8 @@ impl Clock for HandClock {
 pub struct FakeUpstream {
     /// What the primary answers.
     pub primary: Mutex<Option<PrimaryReply>>,
+    /// The primary refuses this cluster.
+    pub is_revoked: AtomicBool,
     /// What the primary was asked.
     pub asked: Mutex<Vec<PrimaryCall>>,
 }
@@ -147,7 +149,14 @@ impl Upstream for FakeUpstream {
     }
     async fn to_primary(&self, call: PrimaryCall) -> Result<PrimaryReply, ForwardError> {
         self.asked.lock().unwrap().push(call);
+        if self.is_revoked.load(Ordering::Relaxed) {
+            return Err(ForwardError::Refused("this secondary was revoked".to_owned()));
+        }
         self.primary.lock().unwrap().clone().ok_or_else(|| ForwardError::Unreachable("no primary".to_owned()))
+    }
+    async fn find_primary(&self) -> Result<(), ForwardError> {
+        let is_there = self.primary.lock().unwrap().is_some();
+        is_there.then_some(()).ok_or_else(|| ForwardError::Unreachable("no primary".to_owned()))
     }
 }
 
@@ -254,7 +263,7 @@ pub struct NoPrimary;
 
 #[async_trait]
 impl PrimaryClient for NoPrimary {
-    async fn unwrap(&self, _: &JoinTarget, _: &Secret<String>) -> Result<Value, String> {
+    async fn unwrap(&self, _: &JoinTarget, _: &Secret<String>, _: &Secret<String>) -> Result<Value, String> {
         Err("there is no primary".to_owned())
     }
     async fn bootstrap(&self, _: &[String], _: &crate::crypto::cert::Identity) -> Result<super::BootstrapPackage, String> {

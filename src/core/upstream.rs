@@ -99,6 +99,9 @@ pub enum ForwardError {
     /// It did not arrive: nothing happened.
     #[error("the active node cannot be reached: {0}")]
     Unreachable(String),
+    /// The other side does not serve this cluster (any longer): nothing happened, and trying again does not help.
+    #[error("{0}")]
+    Refused(String),
     /// The connection broke or time ran out after it was sent: it may have been done.
     #[error("the outcome of the request is not known: {0}")]
     Unknown(String),
@@ -117,6 +120,11 @@ pub trait Upstream: Send + Sync + 'static {
     /// # Errors
     /// See [`ForwardError`].
     async fn to_primary(&self, call: PrimaryCall) -> Result<PrimaryReply, ForwardError>;
+    /// Whether there is a way to the primary cluster's active node now.
+    ///
+    /// # Errors
+    /// See [`ForwardError`].
+    async fn find_primary(&self) -> Result<(), ForwardError>;
 }
 
 /// What a new secondary needs before it can open anything: answered over mutual TLS, to the secondary that activation named.
@@ -145,9 +153,12 @@ impl std::fmt::Debug for BootstrapPackage {
 /// What a primary answers its secondaries over the cluster's port. `core` implements it, `cluster` calls it.
 #[async_trait]
 pub trait ServeSecondary: Send + Sync + 'static {
-    /// Whether this node is active and its cluster a primary that admits the secondary: known, and not revoked.
+    /// Whether this cluster is a primary that admits the secondary: known, and not revoked. To be asked on the active node.
     /// `certificate` is the SHA-256 of the client certificate in hexadecimal.
-    fn admits(&self, secondary_id: &str, certificate: &str) -> bool;
+    ///
+    /// # Errors
+    /// Why not, with a text for the secondary's operator.
+    fn admits(&self, secondary_id: &str, certificate: &str) -> Result<(), &'static str>;
     /// Runs a shared write for a secondary, after authorizing it again under this cluster's own policies.
     /// `None`: this node is no longer the active one, and nothing happened.
     async fn serve_call(&self, secondary_id: &str, call: PrimaryCall) -> Option<PrimaryReply>;

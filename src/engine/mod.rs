@@ -6,6 +6,7 @@
 //! Not here: who may call (`core::policy`), where rows lie (`barrier::View` keeps that from engines).
 
 mod error;
+mod fields;
 #[cfg(test)]
 pub mod harness;
 mod mount;
@@ -16,6 +17,7 @@ mod route;
 use async_trait::async_trait;
 
 pub use error::EngineError;
+pub use fields::{Fields, remarks};
 pub use mount::{Kind, Mount, MountClass};
 pub use reply::{AuthInfo, Body, Grant, LeaseSpec, Raw, Reply, TokenKind, WrapInfo};
 pub use request::{Call, Caller, Connection, Data, FieldError, Operation, Request};
@@ -29,6 +31,11 @@ use crate::types::{Key, Timestamp};
 pub trait Engine: Send + Sync + 'static {
     /// What it answers to. The first route that matches path and operation wins.
     fn routes(&self) -> &'static [Route];
+    /// The fields that a route of it knows; what else is sent is ignored, and clients are told so.
+    fn fields(&self, route: &Route) -> Fields {
+        let _ = route;
+        Fields::Any
+    }
     /// Whether the thing that `call` names exists: tells `create` from `update` for policies. `None`: the engine does not care,
     /// and the operation counts as an update.
     ///

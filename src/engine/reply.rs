@@ -95,6 +95,8 @@ pub struct Raw {
     pub content_type: &'static str,
     /// Its bytes.
     pub bytes: bytes::Bytes,
+    /// There is nothing there (404), though the bytes say something about it.
+    pub is_missing: bool,
 }
 
 impl fmt::Debug for Body {

@@ -70,6 +70,11 @@ impl<'p> Captures<'p> {
         let free = self.0.iter_mut().find(|(placeholder, _)| placeholder.is_empty());
         free.map(|slot| *slot = (name, text)).is_some()
     }
+
+    /// Whether the pattern has such a placeholder.
+    pub fn has(&self, name: &str) -> bool {
+        !name.is_empty() && self.0.iter().any(|(placeholder, _)| *placeholder == name)
+    }
 }
 
 /// Why no route was found.

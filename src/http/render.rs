@@ -16,7 +16,7 @@ pub fn answer(operation: Operation, path: &str, response: Response) -> Answer {
 
 fn body(operation: Operation, path: &str, response: Response) -> Answer {
     if let Some(raw) = response.raw {
-        return Answer::bytes(200, raw.content_type, raw.bytes);
+        return Answer::bytes(if raw.is_missing { 404 } else { 200 }, raw.content_type, raw.bytes);
     }
     let has_more = response.data.is_some() || response.auth.is_some() || response.wrap_info.is_some() || !response.warnings.is_empty();
     if response.is_missing {

@@ -14,7 +14,7 @@ pub fn answer(refused: &Refused, has_token: bool) -> Answer {
         _ => table(refused),
     };
     // A moment without an active node is no failure of ours, and standbys would say it for every request.
-    if status == 500 && !matches!(refused, Refused::NoActive) {
+    if status == 500 && !matches!(refused, Refused::NoActive | Refused::Engine(EngineError::AsFailure(_))) {
         tracing::error!(error = %chain(refused), "a request failed");
     }
     Answer::errors(status, errors)
@@ -40,7 +40,7 @@ pub fn table(refused: &Refused) -> (u16, Vec<String>) {
 
 fn engine(error: &EngineError) -> (u16, Vec<String>) {
     match error {
-        EngineError::Invalid(_) | EngineError::BadLogin(_) => one(400, error),
+        EngineError::Invalid(_) | EngineError::BadLogin { .. } => one(400, error),
         EngineError::Forbidden(_) => one(403, error),
         EngineError::Denied => (403, vec![listed("permission denied")]),
         EngineError::Unsupported => (405, vec![listed("unsupported operation")]),
@@ -48,6 +48,7 @@ fn engine(error: &EngineError) -> (u16, Vec<String>) {
         EngineError::NotFound(text) if text == "unsupported path" => (404, vec![listed(text)]),
         EngineError::NotFound(_) => one(404, error),
         EngineError::Unavailable(_) => one(503, error),
+        EngineError::AsFailure(text) => (500, vec![listed(text)]),
         EngineError::Barrier(_) | EngineError::Internal(_) => (500, vec![listed("internal error")]),
     }
 }
@@ -70,7 +71,7 @@ fn write(error: &WriteError) -> (u16, Vec<String>) {
 pub fn forward(error: &ForwardError) -> Option<Answer> {
     match error {
         ForwardError::NoActive => Some(Answer::error(500, error.to_string())),
-        ForwardError::Unreachable(_) => None,
+        ForwardError::Unreachable(_) | ForwardError::Refused(_) => None,
         ForwardError::Unknown(detail) => {
             tracing::warn!(%detail, "the outcome of a forwarded request is not known");
             Some(Answer::error(
@@ -120,7 +121,8 @@ mod tests {
         check(Refused::Denied, 403, "1 error occurred:\n\t* permission denied\n\n");
         check(Refused::NoRoute("no handler for route \"x\"".into()), 404, "no handler");
         check(EngineError::Invalid("bad ttl".into()).into(), 400, "bad ttl");
-        check(EngineError::BadLogin("invalid username or password".into()).into(), 400, "invalid username");
+        check(EngineError::BadLogin { is_known: true }.into(), 400, "invalid username");
+        check(EngineError::AsFailure("no token found").into(), 500, "1 error occurred:\n\t* no token found\n\n");
         check(EngineError::Unsupported.into(), 405, "1 error occurred:\n\t* unsupported operation\n\n");
         check(EngineError::NotFound("unsupported path".into()).into(), 404, "1 error occurred:\n\t* unsupported path\n\n");
         check(EngineError::NotFound(String::new()).into(), 404, "");

@@ -221,6 +221,16 @@ impl Handle {
         self.shared.status.last_whole(now)
     }
 
+    /// A secondary: how long there has been no link to its primary, if there should be one.
+    pub fn lost_for(&self) -> Option<Duration> {
+        self.shared.status.lost_for()
+    }
+
+    /// A secondary: how many times there came to be a link to its primary since this node is active.
+    pub fn times_linked(&self) -> u64 {
+        self.shared.status.times_linked()
+    }
+
     /// A primary: whether every secondary that is connected has all that there is.
     pub fn is_drained(&self) -> bool {
         self.shared.status.is_drained(self.shared.parts.store.positions().performance.wal)

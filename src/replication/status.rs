@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
@@ -67,6 +68,9 @@ struct Following {
     since: Timestamp,
     last_error: Option<String>,
     started: Timestamp,
+    /// Since when there is no link although one is wanted.
+    lost: Option<Instant>,
+    times_linked: u64,
 }
 
 #[derive(Debug, Default)]
@@ -115,8 +119,14 @@ impl Status {
         }
         following.connection = connection;
         following.primary.is_connected = connection == Connection::Ready;
-        if connection == Connection::Ready {
-            following.started = now;
+        match connection {
+            Connection::Ready => {
+                (following.started, following.lost) = (now, None);
+                following.times_linked += 1;
+            }
+            Connection::TransientFailure => following.lost = following.lost.or_else(|| Some(Instant::now())),
+            Connection::Idle => following.lost = None,
+            Connection::Connecting => {}
         }
         if error.is_some() {
             following.last_error = error;
@@ -159,6 +169,16 @@ impl Status {
         let inner = self.inner();
         let primary = &inner.following.primary;
         (primary.is_connected, primary.lag_ms(now))
+    }
+
+    /// A secondary: how long there has been no link.
+    pub fn lost_for(&self) -> Option<Duration> {
+        self.inner().following.lost.map(|since| since.elapsed())
+    }
+
+    /// A secondary: how many times there came to be a link.
+    pub fn times_linked(&self) -> u64 {
+        self.inner().following.times_linked
     }
 
     /// A primary: whether every secondary that is connected acknowledged `at`.
@@ -334,7 +354,10 @@ mod tests {
         let shown = Value::Object(status.describe_secondary(Position::default(), Timestamp(3)));
         assert_eq!((&shown["state"], &shown["connection_state"]), (&json!("idle"), &json!("transient_failure")));
         assert_eq!((&shown["last_error"], &shown["state_reason"]), (&json!("no route"), &json!("no route")));
+        status.connection(Connection::Connecting, None, Timestamp(3));
+        assert!(status.lost_for().is_some(), "until there is a link again");
         status.connection(Connection::Ready, None, Timestamp(4));
         assert_eq!(status.describe_secondary(Position::default(), Timestamp(5))["state"], "stream-wals");
+        assert_eq!((status.lost_for(), status.times_linked()), (None, 1));
     }
 }

@@ -1,6 +1,7 @@
 //! Ties replication to the core: each sees of the other what the traits of `core::replication` and `replication` show.
 
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
@@ -8,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::join_client::post;
 use crate::cluster;
 use crate::core::join::JoinTarget;
+use crate::core::replication::activation::CLAIM;
 use crate::core::replication::{Links, PrimaryClient, Wholeness};
 use crate::core::{BootstrapPackage, Core, CoreObserver};
 use crate::crypto::cert::Identity;
@@ -45,6 +47,14 @@ impl Links for Streams {
         let (is_comparing, records_behind) = self.handle.catching_up();
         let (is_connected, behind_ms) = self.handle.last_whole(self.clock.now());
         Wholeness { is_comparing, is_connected, records_behind, behind_ms }
+    }
+
+    fn lost_for(&self) -> Option<Duration> {
+        self.handle.lost_for()
+    }
+
+    fn times_linked(&self) -> u64 {
+        self.handle.times_linked()
     }
 
     fn is_drained(&self) -> bool {
@@ -86,9 +96,10 @@ pub struct ToPrimary;
 
 #[async_trait]
 impl PrimaryClient for ToPrimary {
-    async fn unwrap(&self, target: &JoinTarget, token: &Secret<String>) -> Result<Value, String> {
+    async fn unwrap(&self, target: &JoinTarget, token: &Secret<String>, claim: &Secret<String>) -> Result<Value, String> {
         let (target, token) = (target.clone(), token.clone());
-        let call = tokio::task::spawn_blocking(move || post(&target, "sys/wrapping/unwrap", Some(&token), &json!({})));
+        let body = json!({ (CLAIM): claim.expose() });
+        let call = tokio::task::spawn_blocking(move || post(&target, "sys/wrapping/unwrap", Some(&token), &body));
         call.await.map_err(|error| error.to_string())?
     }
     async fn bootstrap(&self, addrs: &[String], identity: &Identity) -> Result<BootstrapPackage, String> {

@@ -8,6 +8,12 @@ pub const API_PATH_BYTES_MAX: usize = 4096;
 /// Largest request body, in bytes: Vault's default (`max_request_size`).
 pub const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// Part of a body that takes nothing from [`BODIES_KIB_MAX`], in bytes: small requests pass whatever the large ones do.
+pub const BODY_BYTES_FREE: usize = 64 * 1024;
+
+/// Most memory for the rest of all bodies that arrive or are being served at one time, in KiB: anybody may send them.
+pub const BODIES_KIB_MAX: usize = 512 * 1024;
+
 /// Deepest nesting of a JSON body: bounds the stack that reading it takes. Vault allows 300; `serde_json` reads 128 levels, and
 /// what is stored lies a few levels deeper than it came, so a body that was accepted can always be read back.
 pub const JSON_DEPTH_MAX: usize = 100;
@@ -94,11 +100,22 @@ pub const WAL_KEEP_BYTES_DEFAULT: u64 = 1024 * 1024 * 1024;
 /// Longest that records are kept for secondaries that are away.
 pub const WAL_KEEP_DEFAULT: Duration = Duration::from_secs(72 * 3600);
 
+/// Most names of one cluster whose failed logins are remembered without anyone having the name: anybody may make them up. Ten thousand
+/// such names are a few megabytes, and counting them takes a few milliseconds.
+pub const LOCKOUT_NAMES_MAX: usize = 10_000;
+
+/// Longest name at a login, in bytes: it becomes part of rows that anybody can cause to be written.
+pub const LOGIN_NAME_BYTES_MAX: usize = 256;
+
+/// Most password hashes that wait for a processor at one time: what comes beyond them is told to try again later.
+pub const PASSWORD_HASHES_WAITING_MAX: usize = 512;
+
 /// Most names that one page of an internal listing holds.
 pub const PAGE_NAMES_MAX: usize = 1000;
 
 const _: () = assert!(BATCH_BYTES_MAX + ENTRY_OVERHEAD_BYTES_MAX <= RPC_MESSAGE_BYTES_MAX);
 const _: () = assert!(APPEND_BYTES_MAX + BATCH_BYTES_MAX + ENTRY_OVERHEAD_BYTES_MAX <= RPC_MESSAGE_BYTES_MAX);
 const _: () = assert!(FRAME_BYTES_MAX + BATCH_BYTES_MAX + ENTRY_OVERHEAD_BYTES_MAX <= RPC_MESSAGE_BYTES_MAX);
+const _: () = assert!(BODY_BYTES_MAX / 1024 <= BODIES_KIB_MAX);
 const _: () = assert!(JSON_STRING_BYTES_MAX < BATCH_BYTES_MAX);
 const _: () = assert!(JSON_DEPTH_MAX + 20 <= 128);

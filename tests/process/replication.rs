@@ -113,6 +113,9 @@ fn shared_data_crosses_and_local_data_stays() {
     // Revoked: cut off, and nothing arrives any more.
     primary.must("sys/replication/performance/primary/revoke-secondary", root, &json!({"id": "s1"}));
     wait_until("the link is cut", LONG, || status(secondary)["connection_state"] != "ready");
+    let (code, answer) = secondary.put("secret/data/late", tester, &json!({"data": {"v": 1}})).unwrap();
+    let text = answer["errors"][0].as_str().unwrap_or_default();
+    assert!(code == 503 && text.contains("this secondary was revoked"), "{code} {text}");
 }
 
 #[test]

@@ -210,12 +210,12 @@ fn a_revoked_secondary_is_readmitted_and_a_disabled_one_must_start_anew() {
 
     let tester = activate(a, root, &second, "second");
     operate(a, root, "primary/revoke-secondary", &json!({"id": "second"}));
-    wait_until("it is cut off", LONG, || status(b)["last_error"].to_string().contains("not admitted"));
+    wait_until("it is cut off", LONG, || status(b)["last_error"].to_string().contains("was revoked"));
     // The same name again does not let the old certificate in.
     let token = activation(a, root, "second");
     put(a, root, "after", "after");
     let (code, answer) = b.put("shared/x", &tester, &json!({"v": "x"})).unwrap();
-    assert!(code == 503 && answer.to_string().contains("not admitted"), "{code} {answer}");
+    assert!(code == 503 && answer.to_string().contains("was revoked"), "{code} {answer}");
     assert_eq!((read(b, &tester, "after"), read(b, &tester, "old").as_deref()), (None, Some("old")));
     operate(b, &tester, "secondary/update-primary", &json!({ "token": token }));
     streams(b);

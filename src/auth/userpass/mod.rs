@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::token_fields::TokenFields;
 use crate::engine::Operation::{self, Create, Delete, List, Read, Update};
-use crate::engine::{Access, Body, Call, Engine, EngineError, Grant, Kind, MountClass, Reply, Route, View, Writes};
+use crate::engine::{Access, Body, Call, Engine, EngineError, Fields, Grant, Kind, MountClass, Reply, Route, View, Writes};
+use crate::types::limits::LOGIN_NAME_BYTES_MAX;
 
 /// The kind `userpass`.
 pub static KIND: Kind = Kind { name: "userpass", class: MountClass::Auth, local: &[], mountable: true, open: |_| Arc::new(Userpass) };
@@ -36,6 +37,25 @@ static ROUTES: &[Route] = &[
     },
 ];
 
+/// With the names of before the fields of all auth methods were called alike.
+const USER_FIELDS: &[&str] = &[
+    "bound_cidrs",
+    "max_ttl",
+    "password",
+    "password_hash",
+    "policies",
+    "token_bound_cidrs",
+    "token_explicit_max_ttl",
+    "token_max_ttl",
+    "token_no_default_policy",
+    "token_num_uses",
+    "token_period",
+    "token_policies",
+    "token_ttl",
+    "token_type",
+    "ttl",
+];
+
 #[derive(Clone, Serialize, Deserialize)]
 struct User {
     hash: String,
@@ -48,6 +68,17 @@ struct Userpass;
 impl Engine for Userpass {
     fn routes(&self) -> &'static [Route] {
         ROUTES
+    }
+
+    fn fields(&self, route: &Route) -> Fields {
+        Fields::Only(match route.pattern {
+            "users" => &[],
+            "users/:username" => USER_FIELDS,
+            "users/:username/password" => &["password", "password_hash"],
+            "users/:username/policies" => &["policies", "token_policies"],
+            "login/:username" => &["password"],
+            _ => return Fields::Any,
+        })
     }
 
     async fn exists(&self, call: &Call<'_>, view: &mut View<'_>) -> Result<Option<bool>, EngineError> {
@@ -86,7 +117,13 @@ fn username(call: &Call<'_>) -> Result<String, EngineError> {
     let name = call.captures.get("username").to_lowercase();
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let is_fine = name.starts_with(is_word) && name.ends_with(is_word) && name.chars().all(|c| is_word(c) || "-.@+".contains(c));
-    if is_fine { Ok(name) } else { Err(EngineError::invalid("invalid username: use letters, digits and, inside, - . @ + _")) }
+    if !is_fine {
+        return Err(EngineError::invalid("invalid username: use letters, digits and, inside, - . @ + _"));
+    }
+    if name.len() > LOGIN_NAME_BYTES_MAX {
+        return Err(EngineError::Invalid(format!("invalid username: use at most {LOGIN_NAME_BYTES_MAX} bytes")));
+    }
+    Ok(name)
 }
 
 fn load(view: &mut View<'_>, name: &str) -> Result<Option<User>, EngineError> {
@@ -130,10 +167,9 @@ async fn login(call: &Call<'_>, view: &mut View<'_>) -> Result<Reply, EngineErro
     let name = username(call)?;
     let given = call.data().required_text("password")?;
     let user = load(view, &name)?;
+    let is_known = user.is_some();
     let is_right = password::verify(given, user.as_ref().map(|user| user.hash.clone())).await?;
-    let Some(user) = user.filter(|_| is_right) else {
-        return Err(EngineError::BadLogin("invalid username or password".to_owned()));
-    };
+    let Some(user) = user.filter(|_| is_right) else { return Err(EngineError::BadLogin { is_known }) };
     if !user.token.admits(call.request.connection.remote.map(|remote| remote.ip())) {
         return Err(EngineError::Denied);
     }

@@ -1,10 +1,16 @@
-//! Passwords and their bcrypt hashes, on the blocking pool: one costs about fifty milliseconds.
+//! Passwords and their bcrypt hashes, on the blocking pool: one costs about fifty milliseconds of a processor.
+//!
+//! As many are hashed at one time as there are processors, so that logins, which anybody may try, leave the rest of the node its
+//! share; a bounded number waits, and what comes beyond that is told to try again later.
 
 use std::sync::LazyLock;
+
+use tokio::sync::Semaphore;
 
 use crate::crypto::{Entropy, entropy};
 use crate::engine::{Data, EngineError};
 use crate::types::Secret;
+use crate::types::limits::PASSWORD_HASHES_WAITING_MAX;
 
 /// Work factor of hashes made here, as in Vault.
 const COST: u32 = 10;
@@ -66,10 +72,70 @@ pub(super) async fn verify(password: String, hash: Option<String>) -> Result<boo
     .await
 }
 
+/// Where passwords are hashed.
+struct Workshop {
+    /// One for each hash that waits or is made.
+    places: Semaphore,
+    /// One for each that is made.
+    processors: Semaphore,
+}
+
+static WORKSHOP: LazyLock<Workshop> = LazyLock::new(|| Workshop::new(std::thread::available_parallelism().map_or(1, usize::from)));
+
+impl Workshop {
+    fn new(processors: usize) -> Self {
+        Self { places: Semaphore::new(processors + PASSWORD_HASHES_WAITING_MAX), processors: Semaphore::new(processors) }
+    }
+
+    /// Runs `work` on the blocking pool, when its turn comes.
+    async fn run<T: Send + 'static>(&'static self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, EngineError> {
+        let busy = || EngineError::Unavailable("too many logins at one time, try again later".to_owned());
+        let _place = self.places.try_acquire().map_err(|_| busy())?;
+        let processor = self.processors.acquire().await.map_err(|_| busy())?;
+        // The permit goes along: a client that goes away does not take the processor from the thread.
+        let done = tokio::task::spawn_blocking(move || {
+            let _processor = processor;
+            work()
+        });
+        done.await.map_err(|_| EngineError::Internal("the password thread ended".to_owned()))
+    }
+}
+
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, bcrypt::BcryptError> + Send + 'static) -> Result<T, EngineError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => Err(EngineError::Internal(format!("bcrypt: {error}"))),
-        Err(_) => Err(EngineError::Internal("the password thread ended".to_owned())),
+    WORKSHOP.run(work).await?.map_err(|error| EngineError::Internal(format!("bcrypt: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn hashes_are_made_side_by_side_up_to_a_bound_and_wait_up_to_another() {
+        let shop: &'static Workshop = Box::leak(Box::new(Workshop::new(2)));
+        let at_once: &'static AtomicUsize = Box::leak(Box::default());
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let wait = std::sync::Arc::new(std::sync::Mutex::new(wait));
+        let works: Vec<_> = (0..PASSWORD_HASHES_WAITING_MAX + 2)
+            .map(|_| {
+                let wait = wait.clone();
+                tokio::spawn(shop.run(move || {
+                    let together = at_once.fetch_add(1, Ordering::SeqCst) + 1;
+                    wait.lock().unwrap().recv().unwrap();
+                    at_once.fetch_sub(1, Ordering::SeqCst);
+                    together
+                }))
+            })
+            .collect();
+        while shop.places.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let refused = shop.run(|| 0).await.unwrap_err();
+        assert!(matches!(refused, EngineError::Unavailable(_)), "{refused}");
+        works.iter().for_each(|_| go.send(()).unwrap());
+        for work in works {
+            assert!(work.await.unwrap().unwrap() <= 2);
+        }
     }
 }

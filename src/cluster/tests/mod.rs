@@ -358,7 +358,7 @@ async fn a_secondary_is_bootstrapped_and_its_writes_are_run() {
     assert_eq!((reply.status, reply.errors, reply.warnings), (200, vec!["emea".to_owned()], vec!["dev".to_owned()]));
     assert_eq!((reply.data.as_ref(), reply.position.wal), (Some(&call.data), WalIndex(7)));
     rig.fakes.admits.store(false, Ordering::SeqCst);
-    assert!(matches!(forwarder.to_primary(call).await, Err(ForwardError::Unreachable(_))));
+    assert!(matches!(forwarder.to_primary(call).await, Err(ForwardError::Refused(_))));
     assert!(matches!(bootstrap(std::slice::from_ref(&rig.addr), &identity).await, Err(LinkError::Refused(_))));
 }
 

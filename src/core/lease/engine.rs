@@ -23,10 +23,10 @@ const fn route(pattern: &'static str, operations: &'static [Operation], access: 
 const ROUTES: &[Route] = &[
     route("leases/lookup", &[Update], Access::Policy, Writes::Nothing, "Look a lease up."),
     route("leases/lookup/*prefix", &[List], Access::Sudo, Writes::Nothing, "List leases by their prefix."),
-    route("leases/renew/*lease_id", &[Update], Access::Policy, Writes::Local, "Renew a lease."),
-    route("renew/*lease_id", &[Update], Access::Policy, Writes::Local, "Renew a lease."),
-    route("leases/revoke/*lease_id", &[Update], Access::Policy, Writes::Local, "End a lease."),
-    route("revoke/*lease_id", &[Update], Access::Policy, Writes::Local, "End a lease."),
+    route("leases/renew/*url_lease_id", &[Update], Access::Policy, Writes::Local, "Renew a lease."),
+    route("renew/*url_lease_id", &[Update], Access::Policy, Writes::Local, "Renew a lease."),
+    route("leases/revoke/*url_lease_id", &[Update], Access::Policy, Writes::Local, "End a lease."),
+    route("revoke/*url_lease_id", &[Update], Access::Policy, Writes::Local, "End a lease."),
     route("leases/revoke-prefix/*prefix", &[Update], Access::Sudo, Writes::Local, "End all leases below a prefix."),
     route("revoke-prefix/*prefix", &[Update], Access::Sudo, Writes::Local, "End all leases below a prefix."),
     route("leases/revoke-force/*prefix", &[Update], Access::Sudo, Writes::Local, "Forget all leases below a prefix."),
@@ -66,7 +66,7 @@ impl LeaseEngine {
 }
 
 fn lease_id(call: &Call<'_>) -> Result<String, EngineError> {
-    let id = match call.captures.get("lease_id") {
+    let id = match call.captures.get("url_lease_id") {
         "" => call.data().text("lease_id")?.filter(|id| !id.is_empty()),
         id => Some(id.to_owned()),
     };
@@ -125,8 +125,8 @@ impl SystemEngine for LeaseEngine {
                 let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
                 Ok(Reply::keys(all_names(txn, &keys::leases(&prefix))?))
             }
-            "leases/renew/*lease_id" | "renew/*lease_id" => self.renew(call, txn, &lease_id(call)?),
-            "leases/revoke/*lease_id" | "revoke/*lease_id" => {
+            "leases/renew/*url_lease_id" | "renew/*url_lease_id" => self.renew(call, txn, &lease_id(call)?),
+            "leases/revoke/*url_lease_id" | "revoke/*url_lease_id" => {
                 self.leases.revoke(txn, &lease_id(call)?).await?;
                 revoked(call)
             }

@@ -14,6 +14,7 @@ use super::revoke::as_engine_error;
 use super::sweep::{Due, DueOf};
 use crate::barrier::BarrierError;
 use crate::core::lifecycle::{ActivePart, StartError};
+use crate::core::replication::activation;
 use crate::core::{keys, lockout};
 use crate::engine::EngineError;
 use crate::types::{Scope, Timestamp};
@@ -149,6 +150,7 @@ impl Leases {
             let swept = match &due.what {
                 DueOf::Token(key) => self.sweep_token(&mut txn, due, key, now),
                 DueOf::Lockout(name) => lockout::sweep(&mut txn, name, &due.row, now),
+                DueOf::Activation(token) => activation::sweep(&mut txn, token, &due.row),
                 DueOf::Lease(_) => continue,
             };
             match swept {

@@ -35,6 +35,8 @@ pub(super) enum DueOf {
     Lease(String),
     /// A user's failed logins: see `core::lockout`.
     Lockout(String),
+    /// What the activation token with this stored form was exchanged for: see `core::replication::activation`.
+    Activation(String),
 }
 
 impl Due {
@@ -45,6 +47,7 @@ impl Due {
         let what = match what.split_once('/')? {
             ("token", key) => DueOf::Token(key.to_owned()),
             ("lockout", name) => DueOf::Lockout(name.to_owned()),
+            ("activation", token) => DueOf::Activation(token.to_owned()),
             ("lease", id) => DueOf::Lease(id.to_owned()),
             _ => return None,
         };
@@ -181,6 +184,7 @@ impl Leases {
             DueOf::Token(key) => format!("token/{key}"),
             DueOf::Lease(id) => format!("lease/{id}"),
             DueOf::Lockout(name) => format!("lockout/{name}"),
+            DueOf::Activation(token) => format!("activation/{token}"),
         };
         let later = self.ctx.now().0 + 3_600_000;
         self.ctx

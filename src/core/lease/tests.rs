@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use serde_json::json;
 
 use super::{NewLease, Registered};
-use crate::core::lockout;
 use crate::core::token::testing::World;
 use crate::engine::LeaseSpec;
 use crate::engine::Operation::{List, Read, Update};
@@ -110,29 +109,4 @@ async fn a_failing_revocation_is_tried_again_and_then_given_up() {
     assert_eq!(counted["counts"], json!({"m_1": 1}));
     world.call(Some(root), Update, "sys/leases/revoke-force/db", json!({})).await.unwrap();
     assert_eq!(world.rows("sys/lease/"), 0);
-}
-
-#[tokio::test]
-async fn a_user_is_locked_out_and_let_in_again() {
-    let world = World::new().await;
-    let mount = world.mount("auth/userpass/");
-    let fail = |name: &'static str| {
-        let (world, mount) = (&world, &mount);
-        async move {
-            world.write(|txn| Ok(lockout::failed(txn, mount, name, lockout::Settings::default(), world.now())?)).await.unwrap();
-            world.write(|txn| Ok(lockout::is_locked(txn, mount, "mia", world.now())?)).await.unwrap()
-        }
-    };
-    for name in ["mia", "MIA", " mia", "Mia "] {
-        assert!(!fail(name).await);
-    }
-    assert!(fail("mia").await, "five failures lock, however the name is spelled");
-    world.ground.clock.pass(15 * 60);
-    assert!(!fail("mia").await, "a failure after the lock is the first again");
-    world.write(|txn| Ok(lockout::succeeded(txn, &mount, "mia")?)).await.unwrap();
-    assert_eq!(world.rows("sys/lockout/"), 0);
-    fail("mia").await;
-    world.ground.clock.pass(15 * 60);
-    world.sweep().await;
-    assert_eq!(world.rows("sys/lockout/") + world.rows("sys/lease/"), 0, "nothing is left of old failures");
 }

@@ -30,6 +30,7 @@ pub struct Lifecycle {
     seal: Arc<Seal>,
     standing: watch::Sender<Standing>,
     active_since: Mutex<Option<Timestamp>>,
+    nobody_since: Mutex<Option<Instant>>,
     rest_until: Mutex<Option<Instant>>,
     look: Notify,
 }
@@ -45,7 +46,15 @@ impl Lifecycle {
     pub fn new(ctx: Arc<Context>, seal: Arc<Seal>) -> Arc<Self> {
         let standing = watch::Sender::new(Standing::Uninitialized);
         seal.follow_standing(standing.subscribe());
-        Arc::new(Self { ctx, seal, standing, active_since: Mutex::default(), rest_until: Mutex::default(), look: Notify::new() })
+        Arc::new(Self {
+            ctx,
+            seal,
+            standing,
+            active_since: Mutex::default(),
+            nobody_since: Mutex::default(),
+            rest_until: Mutex::default(),
+            look: Notify::new(),
+        })
     }
 
     /// How this node stands now.
@@ -61,6 +70,11 @@ impl Lifecycle {
     /// Since when this node is active, if it is.
     pub fn active_since(&self) -> Option<Timestamp> {
         *self.active_since.lock().expect("no holder of this lock panics")
+    }
+
+    /// How long this node, which could hand requests on, has known no active node to hand them to.
+    pub fn without_active_for(&self) -> Option<Duration> {
+        self.nobody_since.lock().expect("no holder of this lock panics").map(|since| since.elapsed())
     }
 
     /// The role of this cluster, or everything, may have changed. Does not block.
@@ -118,6 +132,11 @@ impl Lifecycle {
         let before = std::mem::replace(&mut *self.active_since.lock().expect("no holder of this lock panics"), is_active.then_some(now));
         if let Some(since) = before.filter(|_| !is_active) {
             metrics::histogram!(super::metrics::LEADERSHIP_LOST).record(now.since(since).as_secs_f64() * 1000.0);
+        }
+        {
+            let mut nobody_since = self.nobody_since.lock().expect("no holder of this lock panics");
+            let is_nobody = standing == Standing::Standby { active: None };
+            *nobody_since = is_nobody.then(|| nobody_since.unwrap_or_else(Instant::now));
         }
         metrics::gauge!(super::metrics::ACTIVE).set(if is_active { 1.0 } else { 0.0 });
         metrics::gauge!(super::metrics::UNSEALED).set(if self.ctx.is_sealed() { 0.0 } else { 1.0 });

@@ -32,9 +32,10 @@ const ROUTES: &[Route] = &[
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LockedUsersEngine;
 
-/// Users who are locked out now, by the accessor of their mount, in order. At most one page of failures is looked through.
+/// Users who are locked out now, by the accessor of their mount, in order. Names that nobody has are not among them: they would hide
+/// those that matter. At most one page of failures is looked through.
 fn locked(call: &Call<'_>, txn: &mut Txn) -> Result<Vec<(String, Vec<String>)>, EngineError> {
-    let rows = keys::lockouts();
+    let rows = keys::lockouts_known();
     let wanted = call.data().text("mount_accessor")?.unwrap_or_default();
     let mut by_mount: Vec<(String, Vec<String>)> = Vec::new();
     for path in txn.stored_paths(&rows, None, PAGE_NAMES_MAX)? {

@@ -2,11 +2,13 @@
 
 use crate::barrier::Txn;
 use crate::core::lease::NewLease;
+use crate::core::lockout::Lock;
 use crate::core::{Core, Refused, Response};
 use crate::engine::{Access, Body, EngineError, Operation, Reply};
 use crate::types::{Scope, Ttl};
 
 use super::identify::Who;
+use super::login::silenced;
 use super::permit::Permit;
 use super::route::{By, Routed, Target};
 use super::{Asked, Origin};
@@ -38,12 +40,16 @@ impl Core {
         if let Some(token) = who.token.as_mut().filter(|_| target.route.access != Access::Anyone) {
             self.tokens.use_once(&mut txn, token, asked.now).map_err(EngineError::from)?;
         }
-        self.check_lockout(&mut txn, asked, &target)?;
-        let reply = match self.handle(asked, &target, &who, operation, &mut txn).await {
-            Err(EngineError::BadLogin(text)) => {
+        let lock = self.lock_of(&mut txn, asked, &target)?;
+        if lock == Lock::Told {
+            return Err(Refused::Denied);
+        }
+        let handled = self.handle(asked, &target, &who, operation, &mut txn).await;
+        let reply = match if lock == Lock::Silent { silenced(handled) } else { handled } {
+            Err(EngineError::BadLogin { is_known }) => {
                 drop(txn);
-                self.login_failed(asked, &target).await;
-                return Err(EngineError::BadLogin(text).into());
+                self.login_failed(asked, &target, is_known).await;
+                return Err(EngineError::BadLogin { is_known }.into());
             }
             handled => handled?,
         };
@@ -81,6 +87,7 @@ impl Core {
         let mount = &target.mounted.mount;
         let mut response = blank(asked, target);
         response.warnings = warnings;
+        let says_nothing = matches!(body, Body::Empty | Body::Accepted | Body::Missing(None)) && response.warnings.is_empty();
         response.lease_duration = refresh.0;
         match body {
             Body::Empty => {}
@@ -114,6 +121,10 @@ impl Core {
             }
             Body::Wrapped(wrap) => response.wrap_info = Some(wrap),
             Body::Raw(raw) => response.raw = Some(raw),
+        }
+        // Where there is nothing else to say there is no body to say it in.
+        if !says_nothing {
+            response.warnings.extend(target.remarks(asked.request));
         }
         Ok(response)
     }

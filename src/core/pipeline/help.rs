@@ -19,6 +19,6 @@ pub(super) fn answer(request: &Request, target: &Target<'_>) -> Response {
         route.help
     );
     let body = json!({ "help": help, "see_also": null, "openapi": null });
-    let raw = Raw { content_type: "application/json", bytes: format!("{body}\n").into() };
+    let raw = Raw { content_type: "application/json", bytes: format!("{body}\n").into(), is_missing: false };
     Response { request_id: request.id.to_string(), mount_type: target.mounted.row.kind.clone(), raw: Some(raw), ..Response::default() }
 }

@@ -1,10 +1,11 @@
-//! Around a login: users who failed too often are locked out, whatever password they show.
+//! Around a login: users who failed too often are locked out, whatever password they show. The rules are in `lockout`.
 //!
 //! A failure is counted in an entry of its own, because a refused request commits nothing else.
 
 use crate::barrier::Txn;
-use crate::core::{Core, Refused, lockout};
-use crate::engine::{Access, EngineError, MountClass};
+use crate::core::lockout::{Lock, WrongLogin};
+use crate::core::{Core, lockout};
+use crate::engine::{Access, EngineError, MountClass, Reply};
 
 use super::Asked;
 use super::route::Target;
@@ -24,11 +25,12 @@ pub(super) fn alias(asked: Asked<'_>, target: &Target<'_>) -> Option<String> {
 }
 
 impl Core {
-    /// Refuses a user who is locked out, in the words that a wrong password gets.
-    pub(super) fn check_lockout(&self, txn: &mut Txn, asked: Asked<'_>, target: &Target<'_>) -> Result<(), Refused> {
-        let Some(alias) = alias(asked, target) else { return Ok(()) };
-        let is_locked = lockout::is_locked(txn, &target.mounted.mount, &alias, asked.now).map_err(EngineError::from)?;
-        if is_locked { Err(Refused::Denied) } else { Ok(()) }
+    /// Whether the user whom a login is for is locked out.
+    pub(super) fn lock_of(&self, txn: &mut Txn, asked: Asked<'_>, target: &Target<'_>) -> Result<Lock, EngineError> {
+        match alias(asked, target) {
+            Some(alias) => Ok(lockout::lock(txn, &target.mounted.mount, &alias, asked.now)?),
+            None => Ok(Lock::Open),
+        }
     }
 
     /// A login was right.
@@ -39,13 +41,23 @@ impl Core {
         }
     }
 
-    /// A login was wrong: counted before the client is told.
-    pub(super) async fn login_failed(&self, asked: Asked<'_>, target: &Target<'_>) {
+    /// A login was wrong: counted before the client is told. `is_known`: there is such a user.
+    pub(super) async fn login_failed(&self, asked: Asked<'_>, target: &Target<'_>, is_known: bool) {
         let Some(alias) = alias(asked, target) else { return };
         let settings = lockout::Settings::tuned(&target.mounted.row.config.user_lockout, self.options.lockout);
-        let counted = self.context.write(|txn| Ok(lockout::failed(txn, &target.mounted.mount, &alias, settings, asked.now)?)).await;
+        let wrong = WrongLogin { mount: &target.mounted.mount, alias: &alias, is_known };
+        let counted = self.context.write(|txn| Ok(self.lockouts.failed(txn, wrong, settings, asked.now)?)).await;
         if let Err(error) = counted {
             tracing::warn!(%error, "a wrong login could not be counted");
         }
+    }
+}
+
+/// What becomes of a login by a user who must not be able to tell that they are locked out: it is wrong, whatever it was. A request
+/// that was wrong before the user was looked at says so still.
+pub(super) fn silenced(handled: Result<Reply, EngineError>) -> Result<Reply, EngineError> {
+    match handled {
+        Ok(_) | Err(EngineError::Denied | EngineError::BadLogin { .. }) => Err(EngineError::BadLogin { is_known: true }),
+        Err(other) => Err(other),
     }
 }

@@ -73,18 +73,33 @@ impl Core {
         Ok(response)
     }
 
-    /// The primary's answer. While nothing has happened, because another of its nodes takes over, the request waits here.
+    /// The primary's answer. While nothing has happened, because another of its nodes takes over, the request waits here; not so if
+    /// the primary has been away for longer than that takes, or refuses this cluster.
     async fn ask_primary(&self, call: PrimaryCall) -> Result<PrimaryReply, Refused> {
+        let readonly = |why: &str| format!("cannot write to readonly storage: {why}");
+        let failed = |text: String, may_have_happened: bool| Err(Refused::UpstreamUnreachable { text, may_have_happened });
+        if let Some(why) = self.primary_reach.given_up() {
+            return failed(readonly(&format!("the primary has not been reached for a while: {why}")), false);
+        }
         let deadline = tokio::time::Instant::now() + FAILOVER_PATIENCE;
         loop {
-            let (text, may_have_happened) = match self.upstream.to_primary(call.clone()).await {
-                Ok(reply) => return Ok(reply),
-                Err(error @ ForwardError::Unknown(_)) => (format!("the primary was asked to write: {error}"), true),
-                Err(ForwardError::NoActive) => ("cannot write to readonly storage: this secondary knows no primary".to_owned(), false),
-                Err(ForwardError::Unreachable(why)) => (format!("cannot write to readonly storage: no way to the primary: {why}"), false),
+            let why = match self.upstream.to_primary(call.clone()).await {
+                Ok(reply) => {
+                    self.primary_reach.reached();
+                    return Ok(reply);
+                }
+                Err(error @ ForwardError::Unknown(_)) => return failed(format!("the primary was asked to write: {error}"), true),
+                Err(ForwardError::Refused(why)) => return failed(readonly(&format!("the primary refuses this secondary: {why}")), false),
+                Err(ForwardError::NoActive) => "this secondary knows no primary: secondary/update-primary names one".to_owned(),
+                Err(ForwardError::Unreachable(why)) => format!("no way to the primary: {why}"),
             };
-            if may_have_happened || tokio::time::Instant::now() >= deadline || self.standing() != Standing::Active {
-                return Err(Refused::UpstreamUnreachable { text, may_have_happened });
+            let is_late = self.primary_reach.lost(&why) || tokio::time::Instant::now() >= deadline;
+            if self.standing() != Standing::Active {
+                self.primary_reach.reached();
+                return failed(readonly(&why), false);
+            }
+            if is_late {
+                return failed(readonly(&why), false);
             }
             tokio::time::sleep(FAILOVER_LOOK_AGAIN).await;
         }

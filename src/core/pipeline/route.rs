@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Asked;
 use crate::core::mounts::{Mounted, Opened, TableError};
 use crate::core::{Core, Refused, SystemEngine, sys};
-use crate::engine::{Access, Call, Caller, Captures, Engine, EngineError, Kind, NoRoute, Operation, Request, Route, find_route};
+use crate::engine::{Access, Call, Caller, Captures, Engine, EngineError, Kind, NoRoute, Operation, Request, Route, find_route, remarks};
 use crate::types::Scope;
 
 /// Who answers.
@@ -31,6 +31,16 @@ pub(super) struct Target<'c> {
 }
 
 impl<'c> Target<'c> {
+    /// What the client is to be told of the fields it sent.
+    pub(super) fn remarks(&self, request: &Request) -> Vec<String> {
+        let known = match (&self.by, &self.mounted.opened) {
+            (By::Engine(_, engine), _) => engine.fields(self.route),
+            (By::System(_), Opened::Token) => sys::fields::of_tokens(self.route.pattern),
+            (By::System(_), _) => sys::fields::of_system(self.route.pattern),
+        };
+        remarks(known, &self.captures, &request.data.0)
+    }
+
     /// The call of it that `asked` makes.
     pub(super) fn call<'a>(&'a self, asked: Asked<'a>, caller: &'a Caller, operation: Operation) -> Call<'a>
     where

@@ -269,7 +269,25 @@ async fn a_secondary_sends_shared_writes_to_its_primary() {
     *test.upstream.primary.lock().unwrap() = None;
     let before = test.upstream.asked.lock().unwrap().len();
     refused(test.ask(Operation::Update, "num/n/a", Value::Null).await, "cannot write to readonly storage");
-    assert!(test.upstream.asked.lock().unwrap().len() > before + 10, "nothing happened, so it is tried again while a failover takes");
+    let asked = test.upstream.asked.lock().unwrap().len();
+    assert!(asked > before + 10, "nothing happened, so it is tried again while a failover takes");
+    // That has lasted too long for a failover now: nobody waits any more, until the primary is back.
+    for _ in 0..3 {
+        refused(test.ask(Operation::Update, "num/n/a", Value::Null).await, "the primary has not been reached for a while");
+    }
+    assert_eq!(test.upstream.asked.lock().unwrap().len(), asked, "nobody tries");
+    *test.upstream.primary.lock().unwrap() = Some(PrimaryReply { status: 204, position: here, ..PrimaryReply::default() });
+    let back = async {
+        while test.ask(Operation::Update, "num/n/a", Value::Null).await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), back).await.unwrap();
+    // A primary that says no is asked once.
+    test.upstream.is_revoked.store(true, Ordering::Relaxed);
+    let asked = test.upstream.asked.lock().unwrap().len();
+    refused(test.ask(Operation::Update, "num/n/a", Value::Null).await, "cannot write to readonly storage: the primary refuses");
+    assert_eq!(test.upstream.asked.lock().unwrap().len(), asked + 1);
 }
 
 /// A change of role restarts what is active; what is asked meanwhile is refused.

@@ -42,7 +42,7 @@ impl CapabilitiesEngine {
         let policies = match call.route.pattern {
             "capabilities" => {
                 let token = call.data().text("token")?.filter(|token| !token.is_empty());
-                let token = Secret::new(token.ok_or_else(|| EngineError::invalid("no token found"))?);
+                let token = Secret::new(token.ok_or(EngineError::AsFailure("no token found"))?);
                 match self.tokens.find(txn, &token, call.now) {
                     Ok(found) => found.entry.policies,
                     Err(TokenError::Unknown) => return Err(EngineError::invalid("invalid token")),

@@ -5,6 +5,7 @@
 //!
 //! Not here: the streams (`replication`), what a role makes lawful (`machine`), the paths of the API (`core::sys::replication`).
 
+pub mod activation;
 mod adopt;
 mod bundle;
 mod check;
@@ -19,6 +20,7 @@ mod tests;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
@@ -71,6 +73,14 @@ pub trait Links: Send + Sync + 'static {
     fn describe(&self) -> Map<String, Value>;
     /// A secondary: what it knows of how whole its copy is.
     fn wholeness(&self) -> Wholeness;
+    /// A secondary: how long there has been no link to its primary; `None` while there is one, or none is wanted.
+    fn lost_for(&self) -> Option<Duration> {
+        None
+    }
+    /// A secondary: how many times there came to be a link to its primary, or to another one.
+    fn times_linked(&self) -> u64 {
+        0
+    }
     /// A primary: whether every secondary that is connected has all that there is.
     fn is_drained(&self) -> bool {
         true
@@ -80,11 +90,11 @@ pub trait Links: Send + Sync + 'static {
 /// How a cluster that becomes a secondary calls its primary.
 #[async_trait]
 pub trait PrimaryClient: Send + Sync + 'static {
-    /// Unwraps `token` at the primary's API and gives the envelope back.
+    /// Unwraps `token` at the primary's API and gives the envelope back; again, if it is with the same claim.
     ///
     /// # Errors
     /// With a text for the operator.
-    async fn unwrap(&self, target: &JoinTarget, token: &Secret<String>) -> Result<Value, String>;
+    async fn unwrap(&self, target: &JoinTarget, token: &Secret<String>, claim: &Secret<String>) -> Result<Value, String>;
     /// Asks the primary's active node for what a secondary needs, over mutual TLS.
     ///
     /// # Errors

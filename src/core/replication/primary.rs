@@ -29,6 +29,10 @@ const NO_ADDRESS: &str = "No redirect address set in Vault so none could be enco
 
 const NO_SHARED_WRITES: &str = "No cluster of this set takes shared writes until one of them is promoted. Its secondaries need activation tokens \
                                 of the new primary.";
+const REVOKED: &str = "this secondary was revoked: get a new activation token from primary/secondary-token and hand it to \
+                       secondary/update-primary, or end replication with secondary/disable";
+const NO_LONGER_PRIMARY: &str = "that cluster is not a performance primary: point this secondary to the one that is, with \
+                                 secondary/update-primary";
 
 /// How long an activation token is good, unless the operator says otherwise.
 const TOKEN_TTL: Ttl = Ttl(30 * 60);
@@ -128,10 +132,11 @@ impl Replication {
             return Err(cannot("secondary_public_key is not supported yet: leave it out to get a wrapped token"));
         }
         let ttl = call.data().ttl("ttl")?.filter(|ttl| ttl.0 > 0).unwrap_or(TOKEN_TTL);
-        if SecondaryRecord::read(txn, &id)?.is_some() {
+        let known = SecondaryRecord::read(txn, &id)?;
+        if known.as_ref().is_some_and(|known| !known.is_void(call.now)) {
             return Err(cannot(&format!("a secondary with the id {id:?} is known already: revoke it first, or choose another id")));
         }
-        if txn.children(&keys::secondaries(), None, SECONDARIES_MAX)?.len() >= SECONDARIES_MAX {
+        if known.is_none() && txn.children(&keys::secondaries(), None, SECONDARIES_MAX)?.len() >= SECONDARIES_MAX {
             return Err(cannot(&format!("a primary serves at most {SECONDARIES_MAX} secondaries: revoke one first")));
         }
         let authority = txn.get(&keys::cluster_ca())?.ok_or_else(|| EngineError::Internal("this cluster has no authority".to_owned()))?;
@@ -139,7 +144,8 @@ impl Replication {
         let internal = |error: crate::crypto::cert::CertError| EngineError::Internal(error.to_string());
         let identity = authority.issue(&Peer::Secondary(id.clone()), call.now, SECONDARY_LIFE).map_err(internal)?;
         let fingerprint = identity.describe().map_err(internal)?.fingerprint;
-        txn.put(keys::secondary(&id), SecondaryRecord { fingerprint, created_ms: call.now.0 }.row());
+        let expires_ms = call.now.0.saturating_add(ttl.0.saturating_mul(1000));
+        txn.put(keys::secondary(&id), SecondaryRecord { fingerprint, created_ms: call.now.0, expires_ms, is_used: false }.row());
         let data = Bundle { secondary_id: id, set: set.to_string(), identity, cluster_addrs: self.cluster_addrs() }.into_data();
         let reply: Reply = Body::Wrap { data, ttl, jwt: true }.into();
         Ok(if self.api_addr.is_empty() { reply.warn(NO_ADDRESS) } else { reply })
@@ -163,12 +169,19 @@ impl Replication {
     }
 
     /// Whether the secondary that shows this certificate is known and not revoked.
-    pub fn admits(&self, secondary_id: &str, fingerprint: &str) -> bool {
+    ///
+    /// # Errors
+    /// Why not, with a text for the secondary's operator.
+    pub fn admits(&self, secondary_id: &str, fingerprint: &str) -> Result<(), &'static str> {
         if !self.ctx.store.role().is_primary() {
-            return false;
+            return Err(NO_LONGER_PRIMARY);
         }
-        let Ok(mut txn) = self.ctx.begin() else { return false };
-        matches!(SecondaryRecord::read(&mut txn, secondary_id), Ok(Some(record)) if record.fingerprint == fingerprint)
+        let mut txn = self.ctx.begin().map_err(|_| "this node is sealed")?;
+        match SecondaryRecord::read(&mut txn, secondary_id) {
+            Ok(Some(record)) if record.fingerprint == fingerprint => Ok(()),
+            Ok(_) => Err(REVOKED),
+            Err(_) => Err("what is known of this secondary cannot be read"),
+        }
     }
 
     /// What a new secondary needs before it can open anything.

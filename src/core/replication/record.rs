@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::barrier::{BarrierError, Txn};
 use crate::core::keys;
 use crate::crypto::cert::Identity;
-use crate::types::{Key, Secret};
+use crate::types::{Key, Secret, Timestamp};
 
 /// Where a secondary's primary is, and how it proves itself there.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -54,6 +54,12 @@ pub struct SecondaryRecord {
     pub fingerprint: String,
     /// When its activation token was made.
     pub created_ms: u64,
+    /// When its activation token is good no longer; zero if that is not known.
+    #[serde(default)]
+    pub expires_ms: u64,
+    /// Whether its activation token was used.
+    #[serde(default)]
+    pub is_used: bool,
 }
 
 impl RoleRecord {
@@ -72,6 +78,11 @@ impl RoleRecord {
 }
 
 impl SecondaryRecord {
+    /// Whether nobody can ever come with this certificate: its activation token was not used in time.
+    pub fn is_void(&self, now: Timestamp) -> bool {
+        !self.is_used && self.expires_ms > 0 && self.expires_ms <= now.0
+    }
+
     /// What is stored of the secondary called `id`.
     ///
     /// # Errors

@@ -146,7 +146,7 @@ impl Replication {
         }
     }
 
-    /// What the activation token in the request stands for. It is spent by this.
+    /// What the activation token in the request stands for. It is spent by this, but for this cluster, which may ask again.
     async fn unwrapped(&self, call: &Call<'_>) -> Result<Bundle, EngineError> {
         let text = call.data().required_text("token")?;
         let activation = Activation::read(&text).ok_or_else(|| cannot("the token is no activation token"))?;
@@ -156,7 +156,8 @@ impl Replication {
             return Err(cannot("the token does not tell the primary's API address: supply primary_api_addr"));
         }
         let target = JoinTarget { leader_api_addr, leader_ca_cert: authorities(call).await?, ..JoinTarget::default() };
-        let envelope = self.primary_client.unwrap(&target, &activation.token).await.map_err(|why| {
+        let claim = self.claim(&activation.token).map_err(|sealed| EngineError::Unavailable(sealed.to_string()))?;
+        let envelope = self.primary_client.unwrap(&target, &activation.token, &claim).await.map_err(|why| {
             let asked = &target.leader_api_addr;
             let text = format!("error unwrapping secondary token at {asked}: {why} (primary_api_addr names another node of the primary)");
             EngineError::Invalid(text)

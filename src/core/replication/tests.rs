@@ -1,11 +1,12 @@
 //! Replication as operators see it: two clusters in memory, the calls between them made directly, no streams.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
-use super::{Links, PrimaryClient, Wholeness};
+use super::{Links, PrimaryClient, Wholeness, activation};
 use crate::core::cluster_identity::ClusterIdentity;
 use crate::core::join::JoinTarget;
 use crate::core::testing::{NoLinks, NoPrimary, TestCore};
@@ -39,25 +40,29 @@ impl Links for SpyLinks {
     }
 }
 
-/// Calls a core in the same process.
-struct Direct(Arc<Core>);
+/// Calls a core in the same process. May lose the next answer.
+struct Direct(Arc<Core>, Arc<AtomicBool>);
 
 #[async_trait]
 impl PrimaryClient for Direct {
-    async fn unwrap(&self, target: &JoinTarget, token: &Secret<String>) -> Result<Value, String> {
+    async fn unwrap(&self, target: &JoinTarget, token: &Secret<String>, claim: &Secret<String>) -> Result<Value, String> {
         assert_eq!(target.leader_api_addr, "http://primary");
         let request = crate::engine::Request {
             token: Some(token.clone()),
+            data: crate::engine::Data(Map::from_iter([(activation::CLAIM.to_owned(), json!(claim.expose()))])),
             ..crate::core::testing::bare_request(Operation::Update, "sys/wrapping/unwrap")
         };
         let response = self.0.serve(request).await.map_err(|refused| refused.to_string())?;
         let raw = response.raw.ok_or("not the wrapped answer")?;
+        if self.1.swap(false, Ordering::Relaxed) {
+            return Err("the connection broke".to_owned());
+        }
         serde_json::from_slice(&raw.bytes).map_err(|error| error.to_string())
     }
     async fn bootstrap(&self, _: &[String], identity: &Identity) -> Result<BootstrapPackage, String> {
         let shown = identity.describe().map_err(|error| error.to_string())?;
         let crate::crypto::cert::Peer::Secondary(id) = shown.peer else { return Err("no secondary".to_owned()) };
-        if !self.0.admits(&id, &shown.fingerprint) {
+        if self.0.admits(&id, &shown.fingerprint).is_err() {
             return Err("not admitted".to_owned());
         }
         ServeSecondary::bootstrap(self.0.as_ref(), &id).await
@@ -95,7 +100,7 @@ async fn token_for(primary: &TestCore, id: &str) -> String {
 async fn pair() -> (TestCore, TestCore, Arc<SpyLinks>) {
     let links = Arc::new(SpyLinks::default());
     let primary = TestCore::linked(&[], 11, links.clone(), Arc::new(NoPrimary)).await;
-    let other = TestCore::linked(&[], 12, Arc::new(NoLinks), Arc::new(Direct(primary.core.clone()))).await;
+    let other = TestCore::linked(&[], 12, Arc::new(NoLinks), Arc::new(Direct(primary.core.clone(), Arc::default()))).await;
     post(&primary, "primary/enable", json!({})).await.unwrap();
     active(&primary).await;
     (primary, other, links)
@@ -153,11 +158,56 @@ async fn an_activation_token_works_once_and_leaves_everything_if_it_does_not() {
     let data = json!({ "token": token, "primary_api_addr": "http://primary" });
     post(&primary, "primary/revoke-secondary", json!({ "id": "eu" })).await.unwrap();
     refused(post(&other, "secondary/enable", data.clone()).await, "not admitted");
-    refused(post(&other, "secondary/enable", data).await, "wrapping token is not valid");
+    let third = TestCore::linked(&[], 13, Arc::new(NoLinks), Arc::new(Direct(primary.core.clone(), Arc::default()))).await;
+    refused(post(&third, "secondary/enable", data).await, "wrapping token is not valid");
     refused(post(&other, "secondary/enable", json!({ "token": token })).await, "supply primary_api_addr");
     refused(post(&other, "secondary/enable", json!({ "token": "a b" })).await, "no activation token");
     assert_eq!(other.ground.store.role(), Role::Alone);
     assert!(other.ask(Operation::Read, "sys/mounts", Value::Null).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_given_again_to_the_cluster_that_asked_and_to_no_other() {
+    let (primary, _, _) = pair().await;
+    let cluster = async |seed, loses| {
+        TestCore::linked(&[], seed, Arc::new(NoLinks), Arc::new(Direct(primary.core.clone(), Arc::new(AtomicBool::new(loses))))).await
+    };
+    let (ours, other) = (cluster(21, true).await, cluster(22, false).await);
+    let data = json!({ "token": token_for(&primary, "eu").await, "primary_api_addr": "http://primary" });
+    refused(post(&ours, "secondary/enable", data.clone()).await, "the connection broke");
+    refused(post(&other, "secondary/enable", data.clone()).await, "wrapping token is not valid");
+    post(&ours, "secondary/enable", data).await.unwrap();
+    assert!(matches!(ours.ground.store.role(), Role::Secondary { .. }));
+    // Not longer than the token would have been good for; then nothing is left of it.
+    let late = cluster(23, true).await;
+    let data = json!({ "token": token_for(&primary, "us").await, "primary_api_addr": "http://primary" });
+    refused(post(&late, "secondary/enable", data.clone()).await, "the connection broke");
+    primary.ground.clock.pass(30 * 60);
+    refused(post(&late, "secondary/enable", data).await, "wrapping token is not valid");
+    refused(post(&primary, "primary/secondary-token", json!({ "id": "us" })).await, "known already");
+    let claims = crate::types::Prefix::new(crate::types::Scope::Local, "sys/replication/activation/");
+    let swept = async {
+        while !primary.ground.store.reader().list(&claims, None, 1).unwrap().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), swept).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_id_whose_token_expired_unused_is_free_again() {
+    let (primary, other, _) = pair().await;
+    let old = token_for(&primary, "eu").await;
+    primary.ground.clock.pass(30 * 60 - 1);
+    refused(post(&primary, "primary/secondary-token", json!({ "id": "eu" })).await, "known already");
+    primary.ground.clock.pass(1);
+    let new = token_for(&primary, "eu").await;
+    let enable =
+        async |token: &str| post(&other, "secondary/enable", json!({ "token": token, "primary_api_addr": "http://primary" })).await;
+    refused(enable(&old).await, "wrapping token is not valid");
+    enable(&new).await.unwrap();
+    primary.ground.clock.pass(60 * 60);
+    refused(post(&primary, "primary/secondary-token", json!({ "id": "eu" })).await, "known already");
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ impl SystemEngine for InternalUi {
             "internal/ui/namespaces" => Ok(Reply::json(json!({ "keys": [] }))),
             _ => {
                 let bytes = "{\"feature_flags\":null}\n".into();
-                Ok(crate::engine::Body::Raw(Raw { content_type: "application/json", bytes }).into())
+                Ok(crate::engine::Body::Raw(Raw { content_type: "application/json", bytes, is_missing: false }).into())
             }
         }
     }

@@ -28,6 +28,6 @@ impl SystemEngine for Metrics {
     async fn handle(&self, call: &Call<'_>, _: &mut Txn) -> Result<Reply, EngineError> {
         let format = call.data().text("format")?.unwrap_or_default();
         let (content_type, text) = telemetry::export_metrics(&format).map_err(EngineError::Invalid)?;
-        Ok(Body::Raw(Raw { content_type, bytes: text.into() }).into())
+        Ok(Body::Raw(Raw { content_type, bytes: text.into(), is_missing: false }).into())
     }
 }

@@ -6,6 +6,7 @@
 mod about;
 mod audit;
 mod config;
+pub(in crate::core) mod fields;
 mod ha;
 mod in_flight;
 mod internal_ui;

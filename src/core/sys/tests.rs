@@ -129,3 +129,29 @@ async fn tools_make_and_hash_bytes() {
     let sum = test.data(Operation::Update, "sys/tools/hash/sha2-256", json!({ "input": "aGVsbG8=" })).await;
     assert_eq!(sum["sum"], "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
 }
+
+#[tokio::test]
+async fn clients_hear_of_fields_that_nobody_looks_at() {
+    let test = TestCore::new(&KINDS).await;
+    enable(&test, "sys/mounts/two", json!({ "type": "kv-v2" })).await.unwrap();
+    enable(&test, "sys/mounts/one", json!({ "type": "kv" })).await.unwrap();
+    enable(&test, "sys/auth/userpass", json!({ "type": "userpass" })).await.unwrap();
+    let warnings = async |operation, path: &str, body: Value| test.ask(operation, path, body).await.unwrap().warnings;
+    let ignored = |names: &str| vec![format!("Endpoint ignored these unrecognized parameters: [{names}]")];
+    let replaced = |names: &str| {
+        vec![format!("Endpoint replaced the value of these parameters with the values captured from the endpoint's path: [{names}]")]
+    };
+    let write = Operation::Update;
+    assert_eq!(warnings(write, "two/data/a", json!({ "data": {}, "zz": 1, "aa": 2 })).await, ignored("aa zz"));
+    assert_eq!(warnings(write, "two/data/a", json!({ "data": {}, "path": "x" })).await, replaced("path"));
+    assert_eq!(warnings(write, "auth/token/create", json!({ "foo": 1, "ttl": "1h" })).await, ignored("foo"));
+    assert_eq!(warnings(write, "sys/capabilities-self", json!({ "path": "a", "q": 1 })).await, ignored("q"));
+    assert_eq!(warnings(Operation::Read, "sys/mounts", json!({ "q": "1" })).await, ignored("q"));
+    let both = warnings(write, "sys/tools/random/8", json!({ "q": 1, "urlbytes": 1 })).await;
+    assert_eq!(both, [ignored("q"), replaced("urlbytes")].concat());
+    // Where there is no body there is no word either, and some paths take everything.
+    assert!(warnings(write, "auth/userpass/users/ann", json!({ "password": "pw", "q": 1 })).await.is_empty());
+    assert_eq!(warnings(write, "auth/userpass/login/ann", json!({ "password": "pw", "q": 1 })).await, ignored("q"));
+    assert!(warnings(write, "one/a", json!({ "path": 1, "q": 1 })).await.is_empty());
+    assert!(warnings(write, "cubbyhole/a", json!({ "q": 1 })).await.is_empty());
+}

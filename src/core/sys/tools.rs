@@ -28,7 +28,7 @@ static ROUTES: &[Route] = &[
     tool("tools/random/:urlbytes", "Make random bytes."),
     tool("tools/random/:source/:urlbytes", "Make random bytes."),
     tool("tools/hash", "Hash bytes."),
-    tool("tools/hash/:algorithm", "Hash bytes."),
+    tool("tools/hash/:urlalgorithm", "Hash bytes."),
 ];
 
 #[async_trait]
@@ -86,7 +86,7 @@ fn hash(call: &Call<'_>) -> Result<Reply, EngineError> {
     if !["hex", "base64"].contains(&format.as_str()) {
         return Err(EngineError::invalid(format!("unsupported encoding format {format}; must be \"hex\" or \"base64\"")));
     }
-    let named = call.captures.get("algorithm");
+    let named = call.captures.get("urlalgorithm");
     let named = if named.is_empty() { data.text("algorithm")?.unwrap_or_default() } else { named.to_owned() };
     let algorithm = match named.as_str() {
         "" | "sha2-256" => &digest::SHA256,

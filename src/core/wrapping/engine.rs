@@ -12,6 +12,7 @@ use super::{Found, NOT_VALID, Parcel, Wrapping, jwt};
 use crate::barrier::Txn;
 use crate::core::SystemEngine;
 use crate::core::policy::Policies;
+use crate::core::replication::activation;
 use crate::engine::{Access, Body, Call, EngineError, Operation, Raw, Reply, Route, Writes};
 use crate::types::{Secret, Ttl};
 
@@ -71,6 +72,26 @@ impl WrappingEngine {
     }
 }
 
+impl WrappingEngine {
+    /// Gives the answer out, once, and whether it said that nothing is there; an activation again to whoever claimed it.
+    fn unwrap(&self, call: &Call<'_>, txn: &mut Txn) -> Result<(Secret<String>, bool), EngineError> {
+        let claim = activation::claim_in(call.data())?;
+        if let (Some(claim), Some(own)) = (&claim, &call.request.token)
+            && let Some(bare) = jwt::inner(txn, own)?
+        {
+            let token = self.wrapping.tokens.key_of(txn, &bare)?;
+            if let Some(payload) = activation::asked_again(txn, &token, claim, call.now)? {
+                return Ok((payload, false));
+            }
+        }
+        let found = self.named(call, txn, false)?;
+        let payload = self.wrapping.take_out(txn, &found, call.now)?;
+        let until = (found.key.as_str(), found.entry.expires_ms.unwrap_or(call.now.0));
+        activation::given_out(txn, &found.origin.creation_path, &payload, claim.as_ref(), until)?;
+        Ok((payload, found.origin.is_missing))
+    }
+}
+
 #[async_trait]
 impl SystemEngine for WrappingEngine {
     fn routes(&self) -> &'static [Route] {
@@ -85,18 +106,19 @@ impl SystemEngine for WrappingEngine {
                 Ok(Body::Wrap { data: call.data().0.clone(), ttl, jwt: false }.into())
             }
             "wrapping/unwrap" => {
-                let found = self.named(call, txn, false)?;
-                let payload = self.wrapping.take_out(txn, &found, call.now)?;
+                let (payload, is_missing) = self.unwrap(call, txn)?;
                 if payload.expose().is_empty() {
                     return Ok(Reply::empty());
                 }
                 let bytes = bytes::Bytes::copy_from_slice(payload.expose().as_bytes());
-                Ok(Body::Raw(Raw { content_type: "application/json", bytes }).into())
+                Ok(Body::Raw(Raw { content_type: "application/json", bytes, is_missing }).into())
             }
             "wrapping/rewrap" => {
                 let found = self.named(call, txn, false)?;
                 let payload = self.wrapping.take_out(txn, &found, call.now)?;
                 let ttl = Ttl(found.origin.creation_ttl);
+                let expires_ms = call.now.0.saturating_add(ttl.0.saturating_mul(1000));
+                activation::rewrapped(txn, &found.origin.creation_path, &payload, expires_ms)?;
                 let mut origin = found.origin;
                 origin.creation_time = call.now.rfc3339();
                 let info = self.wrapping.put_away(txn, Parcel { payload, origin, ttl, is_jwt: false }, call.now)?;

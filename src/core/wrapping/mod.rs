@@ -51,6 +51,8 @@ struct Origin {
     creation_ttl: u64,
     creation_time: String,
     wrapped_accessor: String,
+    /// The answer said that there is nothing there.
+    is_missing: bool,
 }
 
 /// The answer, as stored: a text inside JSON, because the cubbyhole gives it out as such.
@@ -117,6 +119,7 @@ impl Wrapping {
             creation_ttl: ttl.0,
             creation_time: now.rfc3339(),
             wrapped_accessor: accessor.unwrap_or_default().to_owned(),
+            is_missing: response.is_missing,
         };
         let is_empty = response.data.is_none() && response.auth.is_none() && response.lease_id.is_empty() && response.warnings.is_empty();
         let payload = if is_empty { String::new() } else { response.envelope(path).to_string() };

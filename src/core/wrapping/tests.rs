@@ -39,6 +39,19 @@ async fn an_answer_is_given_out_once() {
 }
 
 #[tokio::test]
+async fn an_answer_that_nothing_is_there_stays_one() {
+    let world = World::new().await;
+    let response = Response { data: Some(serde_json::Map::new()), is_missing: true, ..Response::default() };
+    let info = world.write(|txn| world.wrapping.wrap(txn, response.clone(), "kv/data/a", Ttl(60), false, world.now())).await.unwrap();
+    let rewrapped = world.call(Some(&info.token), Update, "sys/wrapping/rewrap", json!({})).await.unwrap();
+    let Body::Wrapped(info) = rewrapped.body else { panic!("expected a token, got {:?}", rewrapped.body) };
+    let Body::Raw(raw) = world.call(Some(&info.token), Update, "sys/wrapping/unwrap", json!({})).await.unwrap().body else {
+        panic!("expected an envelope")
+    };
+    assert!(raw.is_missing);
+}
+
+#[tokio::test]
 async fn of_two_readers_at_one_time_one_is_first() {
     let world = World::new().await;
     let info = wrap(&world, json!({"k": "v"}), false).await;

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use self::record::{Config, DeleteAfter, KeyRecord};
 use crate::engine::Operation::{self, Create, Delete, List, Patch, Read, Update};
-use crate::engine::{Access, Body, Call, Data, Engine, EngineError, Reply, Route, View, Writes};
+use crate::engine::{Access, Body, Call, Data, Engine, EngineError, Fields, Reply, Route, View, Writes};
 use crate::types::{Timestamp, Ttl};
 
 const fn route(pattern: &'static str, operations: &'static [Operation], writes: Writes, help: &'static str) -> Route {
@@ -41,6 +41,17 @@ pub(super) struct KvV2;
 impl Engine for KvV2 {
     fn routes(&self) -> &'static [Route] {
         ROUTES
+    }
+
+    fn fields(&self, route: &Route) -> Fields {
+        Fields::Only(match route.pattern {
+            "config" => &["cas_required", "delete_version_after", "max_versions"],
+            "data/*path" => &["data", "options", "version"],
+            "delete/*path" | "undelete/*path" | "destroy/*path" => &["versions"],
+            "metadata/*path" => &["cas_required", "custom_metadata", "delete_version_after", "max_versions"],
+            "subkeys/*path" => &["depth", "version"],
+            _ => return Fields::Any,
+        })
     }
 
     async fn exists(&self, call: &Call<'_>, view: &mut View<'_>) -> Result<Option<bool>, EngineError> {
