@@ -5,9 +5,10 @@
 //! Not here: the services themselves.
 
 use std::convert::Infallible;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Request;
 use hyper::body::Incoming;
@@ -34,6 +35,7 @@ use super::raft_service::raft_service;
 use super::{Services, metrics, tls};
 use crate::crypto::cert::{Described, Identity, Peer};
 use crate::raft::RaftStatus;
+use crate::telemetry::Seldom;
 use crate::types::Clock;
 
 /// How long a handshake may take.
@@ -67,6 +69,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
     open: Arc<Semaphore>,
+    refusals: Seldom,
 }
 
 impl Port {
@@ -79,8 +82,10 @@ impl Port {
             clock: self.clock,
             stop: self.stop.clone(),
             open: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            refusals: Seldom::default(),
         });
         let half_open = HalfOpen::default();
+        let not_accepted = Seldom::default();
         let mut configured: Option<(Arc<Identity>, Arc<ServerConfig>)> = None;
         loop {
             let accepted = tokio::select! {
@@ -91,7 +96,9 @@ impl Port {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     // Usually out of file descriptors: accepting at once again would only burn the processor.
-                    tracing::warn!(%error, "cannot accept on the cluster's port");
+                    if let Some(unsaid) = not_accepted.may_say(Instant::now()) {
+                        tracing::warn!(%error, unsaid, "cannot accept on the cluster's port");
+                    }
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 }
@@ -102,7 +109,7 @@ impl Port {
                 continue;
             };
             let Some(handshaking) = half_open.enter(remote.ip()) else {
-                refuse(remote, "too many handshakes");
+                refuse(&shared.refusals, remote, "too many handshakes");
                 continue;
             };
             self.tasks.spawn(serve(shared.clone(), tcp, remote, config, handshaking));
@@ -143,11 +150,11 @@ async fn serve(shared: Arc<Shared>, tcp: TcpStream, remote: SocketAddr, config: 
     drop(handshaking);
     let (stream, described) = match greeted {
         Ok(Ok(greeted)) => greeted,
-        Ok(Err(reason)) => return refuse(remote, reason),
-        Err(_) => return refuse(remote, "the handshake took too long"),
+        Ok(Err(reason)) => return refuse(&shared.refusals, remote, reason),
+        Err(_) => return refuse(&shared.refusals, remote, "the handshake took too long"),
     };
     let Ok(_open) = shared.open.clone().try_acquire_owned() else {
-        return refuse(remote, "too many connections");
+        return refuse(&shared.refusals, remote, "too many connections");
     };
     let (class, routes) = match &described.peer {
         Peer::Node(_) => ("node", shared.node_routes.clone()),
@@ -168,7 +175,8 @@ async fn handshake(tcp: TcpStream, config: Arc<ServerConfig>) -> Result<(TlsStre
     tcp.set_nodelay(true).map_err(|_| "the connection is gone")?;
     let stream = TlsAcceptor::from(config).accept(tcp).await.map_err(|error| {
         tracing::debug!(%error, "a handshake on the cluster's port failed");
-        "the handshake failed"
+        let is_gone = matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe);
+        if is_gone { GONE } else { "the handshake failed" }
     })?;
     let described = tls::peer_of(stream.get_ref().1).ok_or("the certificate names no peer, or the protocol is another")?;
     Ok((stream, described))
@@ -207,7 +215,14 @@ async fn converse(shared: &Shared, stream: impl AsyncRead + AsyncWrite + Send + 
     }
 }
 
-fn refuse(remote: SocketAddr, reason: &'static str) {
+/// A peer that hung up in its handshake: looking whether a port is open is no attack.
+const GONE: &str = "the peer went away";
+
+fn refuse(log: &Seldom, remote: SocketAddr, reason: &'static str) {
     ::metrics::counter!(metrics::REFUSED, "reason" => reason).increment(1);
-    tracing::warn!(%remote, reason, "refused a connection on the cluster's port");
+    if reason == GONE {
+        tracing::debug!(%remote, reason, "refused a connection on the cluster's port");
+    } else if let Some(unsaid) = log.may_say(Instant::now()) {
+        tracing::warn!(%remote, reason, unsaid, "refused a connection on the cluster's port");
+    }
 }

@@ -16,7 +16,7 @@ pub enum Handed {
 }
 
 /// Hands `raw` on.
-pub async fn hand_on(core: &Core, active: Option<ActiveNode>, raw: RawRequest) -> Handed {
+pub async fn hand_on(core: &Core, active: Option<&ActiveNode>, raw: RawRequest) -> Handed {
     let Some(active) = active else { return Handed::NotYet(no_active()) };
     let wants_no_forwarding = parse::header(&raw, "x-vault-no-request-forwarding").is_some_and(|value| !value.is_empty());
     let path = raw.uri.split('?').next().unwrap_or_default();

@@ -3,30 +3,32 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Answer;
-use super::first_byte::FirstByte;
+use super::crowd::{Crowd, Place};
+use super::intake::Taken;
+use super::pace::{Paced, Times};
 use super::serve::{Api, Origin};
 use super::tls::TlsIdentity;
 use crate::core::{RawRequest, RawResponse};
+use crate::telemetry::Seldom;
 use crate::types::limits::BODY_BYTES_MAX;
 
-/// Most connections of one listener: beyond that, new ones wait to be accepted. Below the usual limit of open files.
+/// Most connections of one listener: beyond that, one that is idle gives way. Below the usual limit of open files.
 const CONNECTIONS_MAX: usize = 4096;
 
 /// Longest a TLS handshake may take.
@@ -34,6 +36,10 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long requests under way may still take once the listener ends.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Largest head of an HTTP/1.1 request, in bytes, and so the memory that a connection takes without a body. A path, a token and the
+/// headers of proxies fit many times over.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// Most streams of one HTTP/2 connection: each may hold a body.
 const STREAMS_MAX: u32 = 128;
@@ -47,6 +53,10 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Longest that a body may take to arrive.
     pub body_timeout: Duration,
+    /// Longest that a connection may be idle between requests.
+    pub idle_timeout: Duration,
+    /// Longest that a client may take nothing of its answer.
+    pub write_timeout: Duration,
     /// Whether `sys/metrics` needs no token here.
     pub unauthenticated_metrics: bool,
 }
@@ -56,7 +66,9 @@ impl Default for Limits {
         Self {
             body_bytes: BODY_BYTES_MAX,
             header_timeout: Duration::from_secs(10),
-            body_timeout: Duration::from_secs(90),
+            body_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(300),
+            write_timeout: Duration::from_secs(300),
             unauthenticated_metrics: false,
         }
     }
@@ -98,35 +110,48 @@ impl Bound {
 
     /// Serves until `stop`, then lets requests under way end.
     pub async fn run(self, api: Api, stop: CancellationToken) {
-        let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let crowd = Crowd::new(CONNECTIONS_MAX);
+        let not_accepted = Seldom::default();
         let graceful = GracefulShutdown::new();
         loop {
-            let Ok(permit) = connections.clone().acquire_owned().await else { break };
             let (stream, remote) = tokio::select! {
                 () = stop.cancelled() => break,
                 accepted = self.socket.accept() => match accepted {
                     Ok(accepted) => accepted,
                     Err(error) => {
                         // Out of file descriptors, or the peer is gone already: going on at once would spin.
-                        tracing::warn!(%error, "a connection could not be accepted");
+                        if let Some(unsaid) = not_accepted.may_say(Instant::now()) {
+                            tracing::warn!(%error, unsaid, "a connection could not be accepted");
+                        }
                         tokio::time::sleep(Duration::from_millis(50)).await;
                         continue;
                     }
                 },
             };
-            let entrance = Entrance { api: api.clone(), limits: self.limits, remote };
+            let place = tokio::select! {
+                () = stop.cancelled() => break,
+                place = crowd.enter() => place,
+            };
+            let Some(place) = place else { break };
+            let place = Arc::new(place);
+            let entrance = Entrance { api: api.clone(), limits: self.limits, remote, place: place.clone() };
             let tls = self.tls.clone();
             let watcher = graceful.watcher();
             tokio::spawn(async move {
-                let _permit = permit;
                 let _ = stream.set_nodelay(true);
-                match tls {
-                    None => serve(stream, entrance, watcher).await,
-                    Some(tls) => {
-                        if let Some(stream) = handshake(&tls, stream).await {
-                            serve(stream, entrance, watcher).await;
+                let served = async {
+                    match tls {
+                        None => serve(stream, entrance, watcher).await,
+                        Some(tls) => {
+                            if let Some(stream) = handshake(&tls, stream).await {
+                                serve(stream, entrance, watcher).await;
+                            }
                         }
                     }
+                };
+                tokio::select! {
+                    () = served => {}
+                    () = place.member.must_leave() => tracing::debug!(%remote, "an idle connection gave way to another"),
                 }
             });
         }
@@ -169,16 +194,18 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(entrance.limits.header_timeout);
+    // Time is kept by the stream itself.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20));
-    let patience = entrance.limits.header_timeout;
+    let Limits { header_timeout, idle_timeout, write_timeout, .. } = entrance.limits;
+    let times = Times { head: header_timeout, idle: idle_timeout, stall: write_timeout };
+    let stream = Paced::new(stream, entrance.place.member.activity.clone(), times);
     let router = Router::new().fallback(accept).with_state(entrance);
-    let stream = FirstByte::within(patience, stream);
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection ended badly");
@@ -191,11 +218,13 @@ struct Entrance {
     api: Api,
     limits: Limits,
     remote: SocketAddr,
+    place: Arc<Place>,
 }
 
 async fn accept(State(entrance): State<Entrance>, request: Request) -> Response {
+    let _serving = entrance.place.member.activity.serve();
     let response = match receive(&entrance, request).await {
-        Ok(raw) => {
+        Ok((raw, _room)) => {
             let origin = Origin::Client { unauthenticated_metrics: entrance.limits.unauthenticated_metrics };
             entrance.api.answer(raw, origin).await
         }
@@ -204,29 +233,19 @@ async fn accept(State(entrance): State<Entrance>, request: Request) -> Response 
     into_http(response)
 }
 
-/// Reads the whole request, within bounds.
-async fn receive(entrance: &Entrance, request: Request) -> Result<RawRequest, Answer> {
+/// Reads the whole request, within bounds. What its body takes of the memory for bodies goes along with it.
+async fn receive(entrance: &Entrance, request: Request) -> Result<(RawRequest, Option<OwnedSemaphorePermit>), Answer> {
     let (head, body) = request.into_parts();
-    let too_large = || Answer::error(413, "http: request body too large");
-    let declared =
-        head.headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u64>().ok());
-    if declared.is_some_and(|bytes| bytes > entrance.limits.body_bytes as u64) {
-        return Err(too_large());
-    }
-    let collected = tokio::time::timeout(entrance.limits.body_timeout, Limited::new(body, entrance.limits.body_bytes).collect());
-    let body = match collected.await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),
-        Ok(Err(_)) => return Err(Answer::error(400, "the request body could not be read")),
-        Err(_) => return Err(Answer::error(408, "the request body took too long to arrive")),
-    };
-    Ok(RawRequest {
+    let Limits { body_bytes, body_timeout, .. } = entrance.limits;
+    let Taken { bytes, room } = entrance.api.intake().take(&head.headers, body, body_bytes, body_timeout).await?;
+    let raw = RawRequest {
         method: head.method.as_str().to_owned(),
         uri: head.uri.path_and_query().map_or_else(|| "/".to_owned(), |uri| uri.as_str().to_owned()),
         headers: head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect(),
-        body,
+        body: bytes,
         remote: entrance.remote.to_string(),
-    })
+    };
+    Ok((raw, room))
 }
 
 fn into_http(raw: RawResponse) -> Response {

@@ -5,6 +5,14 @@ use std::time::Duration;
 /// Histogram, in seconds, by class of status (`2xx`).
 const REQUESTS: &str = "coffer_http_request_seconds";
 
+/// Connections that were closed because others needed their place.
+const GAVE_WAY: &str = "coffer_http_connections_gave_way_total";
+
+/// An idle connection is closed for a new one.
+pub fn gave_way() {
+    metrics::counter!(GAVE_WAY).increment(1);
+}
+
 /// A request was answered.
 pub fn answered(status: u16, took: Duration) {
     let class = match status / 100 {

@@ -8,11 +8,13 @@ use async_trait::async_trait;
 
 use super::answer::Answer;
 use super::forward::Handed;
+use super::intake::Intake;
 use super::parse::{self, Head};
 use super::{bare, cors, forward, metrics, render, status};
+use crate::core::outage::{Outage, outlasts_failover};
 use crate::core::{Core, RawRequest, RawResponse, Refused, Serve, Standing};
-use crate::types::RequestId;
 use crate::types::limits::{FAILOVER_LOOK_AGAIN, FAILOVER_PATIENCE};
+use crate::types::{NodeId, RequestId};
 
 /// Settings of the API.
 #[derive(Clone, Debug)]
@@ -46,6 +48,9 @@ pub enum Origin {
 pub struct Api {
     core: Arc<Core>,
     options: Arc<Options>,
+    intake: Intake,
+    /// Of the node that should serve.
+    outage: Arc<Outage<Option<NodeId>>>,
 }
 
 impl fmt::Debug for Api {
@@ -57,7 +62,12 @@ impl fmt::Debug for Api {
 impl Api {
     /// The API in front of `core`.
     pub fn new(core: Arc<Core>, options: Options) -> Self {
-        Self { core, options: Arc::new(options) }
+        Self { core, options: Arc::new(options), intake: Intake::default(), outage: Arc::default() }
+    }
+
+    /// Where bodies are taken in.
+    pub(super) fn intake(&self) -> &Intake {
+        &self.intake
     }
 
     /// Answers one request. Once begun it is carried through, even if the client goes away meanwhile.
@@ -106,26 +116,43 @@ impl Api {
         }
         let deadline = tokio::time::Instant::now() + FAILOVER_PATIENCE;
         loop {
+            let mut lasts = false;
             let not_yet = match self.core.standing() {
                 Standing::Uninitialized | Standing::Sealed | Standing::Removed => return bare::while_sealed(&head).into_raw(),
                 Standing::Standby { .. } if origin == Origin::Node => status::answer(&Refused::NoActive, false).into_raw(),
                 Standing::Standby { active } => match bare::on_standby(&head) {
                     Some(answer) => return answer.into_raw(),
-                    None => match forward::hand_on(&self.core, active, raw.clone()).await {
-                        Handed::Answered(response) => return response,
-                        Handed::NotYet(response) => response,
+                    None => match forward::hand_on(&self.core, active.as_ref(), raw.clone()).await {
+                        Handed::Answered(response) => {
+                            self.outage.ends();
+                            return response;
+                        }
+                        Handed::NotYet(response) => {
+                            lasts = match active {
+                                None => outlasts_failover(self.core.lifecycle().without_active_for()),
+                                Some(active) => self.outage.lasts(Some(active.id), Instant::now()),
+                            };
+                            response
+                        }
                     },
                 },
                 Standing::Active => match bare::on_active(&self.core, &head, &raw).await {
                     Some(answer) => return answer.into_raw(),
                     None => match self.serve_here(&head, &raw).await {
-                        Handed::Answered(response) => return response,
-                        Handed::NotYet(response) => response,
+                        Handed::Answered(response) => {
+                            self.outage.ends();
+                            return response;
+                        }
+                        Handed::NotYet(response) => {
+                            lasts = self.outage.lasts(None, Instant::now());
+                            response
+                        }
                     },
                 },
             };
-            // Nothing happened so far. While another node takes over, the client waits here instead of trying again itself.
-            if tokio::time::Instant::now() >= deadline {
+            // Nothing happened so far. While another node takes over, the client waits here instead of trying again itself; not so
+            // where nobody has taken over for longer than that takes.
+            if lasts || tokio::time::Instant::now() >= deadline {
                 return not_yet;
             }
             tokio::time::sleep(FAILOVER_LOOK_AGAIN).await;

@@ -229,7 +229,9 @@ fn limits(config: &Config, listener: &Listener) -> Limits {
     Limits {
         body_bytes: usize::try_from(listener.max_request_bytes).unwrap_or(usize::MAX),
         header_timeout: listener.read_header_timeout,
-        body_timeout: config.request_duration(listener),
+        body_timeout: listener.read_timeout,
+        idle_timeout: listener.idle_timeout,
+        write_timeout: listener.write_timeout.unwrap_or(listener.idle_timeout),
         unauthenticated_metrics: listener.unauthenticated_metrics,
     }
 }

@@ -15,5 +15,6 @@ mod relay;
 mod replication;
 mod roles;
 mod secrecy;
+mod strangers;
 mod traffic;
 mod watching;

@@ -9,6 +9,8 @@ use super::fields::{Fields, unknown};
 use super::read::{put, set};
 use super::tree::Stanza;
 use super::{Config, ConfigError};
+use crate::types::Ttl;
+use crate::types::limits::TTL_SECS_MAX;
 
 /// One `listener "tcp"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +27,12 @@ pub struct Listener {
     pub max_request_duration: Option<Duration>,
     /// Longest that headers may take to arrive.
     pub read_header_timeout: Duration,
+    /// Longest that a body may take to arrive.
+    pub read_timeout: Duration,
+    /// Longest that a connection may be idle between requests.
+    pub idle_timeout: Duration,
+    /// Longest that a client may take nothing of its answer; as long as it may be idle, if not set.
+    pub write_timeout: Option<Duration>,
     /// Whether `sys/metrics` needs no token here.
     pub unauthenticated_metrics: bool,
 }
@@ -38,6 +46,9 @@ impl Default for Listener {
             max_request_bytes: crate::types::limits::BODY_BYTES_MAX as u64,
             max_request_duration: None,
             read_header_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(300),
+            write_timeout: None,
             unauthenticated_metrics: false,
         }
     }
@@ -78,7 +89,10 @@ pub fn read(config: &mut Config, file: &str, block: &Stanza) -> Result<Listener,
         listener.max_request_bytes = bytes;
     }
     set(&mut listener.max_request_duration, fields.ttl("max_request_duration")?.filter(|ttl| ttl.0 > 0).map(|ttl| ttl.duration()));
-    put(&mut listener.read_header_timeout, fields.ttl("http_read_header_timeout")?.map(|ttl| ttl.duration()));
+    put(&mut listener.read_header_timeout, timeout(&mut fields, "http_read_header_timeout")?);
+    put(&mut listener.read_timeout, timeout(&mut fields, "http_read_timeout")?);
+    put(&mut listener.idle_timeout, timeout(&mut fields, "http_idle_timeout")?);
+    listener.write_timeout = timeout(&mut fields, "http_write_timeout")?;
     let is_plain = fields.flag("tls_disable")?.unwrap_or(false);
     let cert_file = fields.text("tls_cert_file")?;
     let key_file = fields.text("tls_key_file")?;
@@ -103,7 +117,7 @@ pub fn read(config: &mut Config, file: &str, block: &Stanza) -> Result<Listener,
         listener.tls =
             Some(Tls { cert_file: cert_file.into(), key_file: key_file.into(), only_tls13, client_ca_file, require_client_cert });
     }
-    fields.accept(&["http_idle_timeout", "http_read_timeout", "http_write_timeout", "tls_max_version", "tls_cipher_suites"]);
+    fields.accept(&["tls_max_version", "tls_cipher_suites"]);
     fields.finish(&mut config.warnings);
     for inner in &block.blocks {
         if inner.name == "telemetry" {
@@ -115,6 +129,11 @@ pub fn read(config: &mut Config, file: &str, block: &Stanza) -> Result<Listener,
         }
     }
     Ok(listener)
+}
+
+/// A time limit of connections; zero is none, as in Vault.
+fn timeout(fields: &mut Fields<'_>, name: &str) -> Result<Option<Duration>, ConfigError> {
+    Ok(fields.ttl(name)?.map(|ttl| if ttl.0 == 0 { Ttl(TTL_SECS_MAX) } else { ttl }.duration()))
 }
 
 /// `host:8200` for a bare host; `None` if the port is none.
