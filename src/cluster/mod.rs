@@ -59,14 +59,16 @@ pub use forward::Forwarder;
 pub use raft_transport::RaftTransport;
 pub use replication_link::{ReplicationLink, bootstrap};
 
-use crate::core::{Serve, ServeNode, ServeSecondary};
+use crate::core::{Serve, ServeNode, ServeSecondary, Standing};
 use crate::crypto::cert::Identity;
 use crate::raft::RaftStatus;
 use crate::replication::link::Accept;
-use crate::types::Clock;
+use crate::types::{Clock, Ttl};
 
 /// How this node takes part.
 pub struct Options {
+    /// What the operator calls this node.
+    pub name: String,
     /// The cluster's port, bound.
     pub listener: TcpListener,
     /// This node's identity, once it has one, and as it is renewed.
@@ -75,6 +77,10 @@ pub struct Options {
     pub dialer: Dialer,
     /// Who leads and who is a member.
     pub status: watch::Receiver<RaftStatus>,
+    /// Whether this node is unsealed, and so can issue certificates.
+    pub standing: watch::Receiver<Standing>,
+    /// How long certificates of nodes are good.
+    pub life: Ttl,
     /// For the life of certificates.
     pub clock: Arc<dyn Clock>,
 }
@@ -110,6 +116,9 @@ pub fn start(options: Options, services: Services) -> std::io::Result<Handle> {
     let addr = options.listener.local_addr()?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let renewal = renew::Renewal {
+        name: options.name,
+        life: options.life,
+        standing: options.standing,
         identity: options.identity.clone(),
         status: options.status.clone(),
         dialer: options.dialer,

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use super::{Dialer, Handle, Options, Services, start};
-use crate::core::{BootstrapPackage, PrimaryCall, PrimaryReply, RawRequest, RawResponse, Serve, ServeNode, ServeSecondary};
+use crate::core::{BootstrapPackage, PrimaryCall, PrimaryReply, RawRequest, RawResponse, Serve, ServeNode, ServeSecondary, Standing};
 use crate::crypto::cert::{Authority, Identity, NODE_LIFE, Peer, SECONDARY_LIFE};
 use crate::raft::transport::{Call, Receiver};
 use crate::raft::{self, Member, RaftStatus};
@@ -66,6 +66,7 @@ pub struct Rig {
     pub fakes: Arc<Fakes>,
     pub identity: watch::Sender<Option<Arc<Identity>>>,
     pub status: watch::Sender<RaftStatus>,
+    pub standing: watch::Sender<Standing>,
     pub kept: mpsc::UnboundedReceiver<Identity>,
     pub links: mpsc::UnboundedReceiver<(String, Duplex<FromPrimary, FromSecondary>)>,
 }
@@ -103,7 +104,11 @@ impl Rig {
             secondaries: fakes.clone(),
             links: fakes.clone(),
         };
+        let standing = watch::Sender::new(Standing::Sealed);
         let options = Options {
+            name: "rig".to_owned(),
+            life: NODE_LIFE,
+            standing: standing.subscribe(),
             listener,
             identity: identity.subscribe(),
             dialer: Dialer::new(identity.subscribe()),
@@ -112,7 +117,7 @@ impl Rig {
         };
         let handle = start(options, services).unwrap();
         let addr = handle.local_addr().to_string();
-        Self { handle, addr, fakes, identity, status, kept, links }
+        Self { handle, addr, fakes, identity, status, standing, kept, links }
     }
 
     /// This port as a member of a group.

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::crypto::cert::{Identity, NODE_LIFE};
-use crate::types::Timestamp;
+use crate::types::Ttl;
 
 const FILE: &str = "node-identity.json";
 
 /// This node's certificate and key. Listener and clients follow [`NodeIdentity::subscribe`].
 pub struct NodeIdentity {
     file: Option<PathBuf>,
+    life: Ttl,
     current: watch::Sender<Option<Arc<Identity>>>,
 }
 
@@ -38,12 +39,23 @@ impl NodeIdentity {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        Ok(Self { file: Some(file), current: watch::Sender::new(current) })
+        Ok(Self { file: Some(file), life: NODE_LIFE, current: watch::Sender::new(current) })
     }
 
     /// Kept in memory only: dev mode and tests.
     pub fn in_memory() -> Self {
-        Self { file: None, current: watch::Sender::new(None) }
+        Self { file: None, life: NODE_LIFE, current: watch::Sender::new(None) }
+    }
+
+    /// The same, for certificates that are good for `life` only: tests do not wait for days.
+    #[cfg(test)]
+    pub fn aging(self, life: Ttl) -> Self {
+        Self { life, ..self }
+    }
+
+    /// How long a certificate is good that this node issues, to itself or to another.
+    pub fn life(&self) -> Ttl {
+        self.life
     }
 
     /// What it is now; `None` before init or join.
@@ -67,12 +79,6 @@ impl NodeIdentity {
         self.current.send_replace(Some(Arc::new(identity)));
         Ok(())
     }
-
-    /// Whether there is none, or it has passed half of its life.
-    pub fn is_due(&self, now: Timestamp) -> bool {
-        let Some(described) = self.current().and_then(|identity| identity.describe().ok()) else { return true };
-        u128::from(NODE_LIFE.0) * 500 > described.not_after.since(now).as_millis()
-    }
 }
 
 fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -92,21 +98,20 @@ mod tests {
 
     use super::*;
     use crate::crypto::cert::{Authority, Peer};
-    use crate::types::Ttl;
+    use crate::types::Timestamp;
 
     #[test]
-    fn an_identity_is_kept_for_its_owner_only_and_renewed_at_half_of_its_life() {
+    fn an_identity_is_kept_for_its_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         let now = Timestamp::parse_rfc3339("2026-01-01T00:00:00Z").unwrap();
         let identity = Authority::create("c", now).unwrap().issue(&Peer::Node("a".into()), now, NODE_LIFE).unwrap();
         let kept = NodeIdentity::open(folder.path()).unwrap();
-        assert!(kept.current().is_none() && kept.is_due(now));
+        assert!(kept.current().is_none());
         kept.store(identity.clone()).unwrap();
         let mode = fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let again = NodeIdentity::open(folder.path()).unwrap();
         assert_eq!(*again.current().unwrap(), identity);
-        assert!(!again.is_due(now.plus(Ttl(14 * 24 * 3600))));
-        assert!(again.is_due(now.plus(Ttl(16 * 24 * 3600))));
+        assert_eq!(again.life(), NODE_LIFE);
     }
 }

@@ -1,6 +1,6 @@
 //! What this node answers the other nodes of its cluster, and how its own renewed certificate is kept.
 //!
-//! Not here: when to renew (`cluster`, `seal`), the certificate of a node that joins (`join`).
+//! Not here: when to renew (`cluster`), the certificate of a node that joins (`join`).
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::node_identity::NodeIdentity;
 use super::{Context, ServeNode, Standing, keys};
-use crate::crypto::cert::{Authority, Identity, NODE_LIFE, Peer};
+use crate::crypto::cert::{Authority, Identity, Peer};
 
 /// [`ServeNode`] of a real node.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl ServeNode for NodeService {
         let row = row.ok_or("this cluster has no authority")?;
         let authority: Authority = serde_json::from_slice(row.expose()).map_err(|error| error.to_string())?;
         let peer = Peer::Node(name.to_owned());
-        authority.issue(&peer, self.ctx.now(), NODE_LIFE).map_err(|error| error.to_string())
+        authority.issue(&peer, self.ctx.now(), self.identity.life()).map_err(|error| error.to_string())
     }
 
     async fn keep(&self, identity: Identity) -> Result<(), String> {

@@ -1,6 +1,8 @@
 //! Configuration, wiring, start and stop: the only place that knows everyone. It decides nothing about requests.
 
 mod addresses;
+#[cfg(test)]
+mod aging;
 mod args;
 mod banner;
 pub mod config;

@@ -51,6 +51,15 @@ impl Node {
     /// # Errors
     /// With all that the operator needs to know.
     pub async fn start(config: &Config, dev_kv: Option<&'static str>) -> anyhow::Result<Self> {
+        Self::start_as(config, dev_kv, |identity| identity).await
+    }
+
+    /// The same, once `aged` has had a look at what this node proves itself with: tests make it age faster.
+    pub(super) async fn start_as(
+        config: &Config,
+        dev_kv: Option<&'static str>,
+        aged: fn(NodeIdentity) -> NodeIdentity,
+    ) -> anyhow::Result<Self> {
         let storage = config.storage.as_ref().context("a storage stanza is required")?;
         let tls = config.listeners.iter().map(load_tls).collect::<Result<Vec<_>, _>>()?;
         let mut listeners = Vec::new();
@@ -71,7 +80,7 @@ impl Node {
         let state: PathBuf = folder.path().join("state");
         let store = tokio::task::spawn_blocking(move || RocksStore::open(RocksOptions::new(state))).await?.context("open the state")?;
         let store = Arc::new(store);
-        let identity = Arc::new(NodeIdentity::open(folder.path()).context("read node-identity.json")?);
+        let identity = Arc::new(aged(NodeIdentity::open(folder.path()).context("read node-identity.json")?));
 
         let dialer = cluster::Dialer::new(identity.subscribe());
         let observer = CoreObserver::new();
@@ -127,6 +136,9 @@ impl Node {
         let api = Api::new(core.clone(), api_options);
         let port = cluster::start(
             cluster::Options {
+                name: name.clone(),
+                life: identity.life(),
+                standing: core.lifecycle().follow_standing(),
                 listener: cluster_socket,
                 identity: identity.subscribe(),
                 dialer,

@@ -59,7 +59,16 @@ impl Node {
             secondaries: fakes.clone(),
             links: fakes.clone(),
         };
-        let options = Options { listener, identity, dialer, status: raft.status(), clock: Arc::new(SystemClock) };
+        let options = Options {
+            name: name.to_owned(),
+            life: crate::crypto::cert::NODE_LIFE,
+            standing: watch::Sender::new(crate::core::Standing::Sealed).subscribe(),
+            listener,
+            identity,
+            dialer,
+            status: raft.status(),
+            clock: Arc::new(SystemClock),
+        };
         let port = start(options, services).unwrap();
         Self { member, raft, store, port, replaced, folder }
     }

@@ -13,7 +13,7 @@ use super::super::{Context, keys};
 use super::challenges::{Challenges, Verdict};
 use super::{CHALLENGE_CONTEXT, IDENTITY_CONTEXT};
 use crate::crypto::aead::AeadKey;
-use crate::crypto::cert::{Authority, NODE_LIFE, Peer};
+use crate::crypto::cert::{Authority, Peer};
 use crate::crypto::entropy;
 use crate::engine::EngineError;
 use crate::raft::{Member, MembershipError};
@@ -100,8 +100,8 @@ impl Joins {
         let row = self.ctx.begin().map_err(|error| internal(error.to_string()))?.get(&keys::cluster_ca())?;
         let row = row.ok_or_else(|| internal("this cluster has no authority".to_owned()))?;
         let authority: Authority = serde_json::from_slice(row.expose()).map_err(|error| internal(error.to_string()))?;
-        let identity =
-            authority.issue(&Peer::Node(member.name.clone()), now, NODE_LIFE).map_err(|error| EngineError::Invalid(error.to_string()))?;
+        let identity = authority.issue(&Peer::Node(member.name.clone()), now, self.seal.identity().life());
+        let identity = identity.map_err(|error| EngineError::Invalid(error.to_string()))?;
         let identity = zeroize::Zeroizing::new(serde_json::to_vec(&identity).expect("texts are JSON"));
         let identity = self.join_key()?.encrypt(self.ctx.entropy.as_ref(), IDENTITY_CONTEXT, &identity);
         let peers: Vec<Value> = status

@@ -19,8 +19,6 @@ use crate::raft::{MembershipError, RaftStatus};
 use crate::types::Timestamp;
 use crate::types::limits::{RESTING, START_TIMEOUT};
 
-/// How often an unsealed node looks whether its certificate is due.
-const RENEW_EVERY: Duration = Duration::from_secs(3600);
 /// How long a node that stops waits for another one to lead.
 const HAND_OVER_MAX: Duration = Duration::from_secs(5);
 
@@ -163,7 +161,6 @@ impl Driver {
         let lifecycle = self.lifecycle.clone();
         let mut seal_changes = lifecycle.seal.changes();
         let mut seen = None;
-        let mut renew = tokio::time::interval(RENEW_EVERY);
         loop {
             let now = Instant::now();
             let situation = lifecycle.situation(&self.raft.borrow_and_update(), now);
@@ -183,7 +180,6 @@ impl Driver {
                 _ = seal_changes.changed() => {}
                 () = lifecycle.look.notified() => {}
                 Some(()) = OptionFuture::from(rested.map(sleep_until)) => {}
-                _ = renew.tick() => if !lifecycle.ctx.is_sealed() { lifecycle.seal.renew_identity() },
                 Some(event) = OptionFuture::from(self.work.as_mut()) => {
                     self.work = None;
                     self.take(event);

@@ -14,7 +14,7 @@ use super::stored::{SealConfig, UnsealKey};
 use super::{Seal, SealError};
 use crate::barrier::{Keyring, Txn};
 use crate::crypto::aead::KEY_BYTES;
-use crate::crypto::cert::{Authority, NODE_LIFE, Peer};
+use crate::crypto::cert::{Authority, Peer};
 use crate::crypto::{entropy, shamir};
 use crate::engine::EngineError;
 use crate::machine::{Command, Outcome};
@@ -138,8 +138,8 @@ impl Seal {
         let cluster = ClusterIdentity::fresh(source, self.cluster_name.as_deref());
 
         let authority = Authority::create(&cluster.id, now).map_err(|error| SealError::Failed(error.to_string()))?;
-        let mine =
-            authority.issue(&Peer::Node(self.me.name.clone()), now, NODE_LIFE).map_err(|error| SealError::Failed(error.to_string()))?;
+        let mine = authority.issue(&Peer::Node(self.me.name.clone()), now, self.identity.life());
+        let mine = mine.map_err(|error| SealError::Failed(error.to_string()))?;
         self.identity.store(mine).map_err(|error| SealError::Failed(format!("failed to store this node's identity: {error}")))?;
         self.found_group().await?;
 

@@ -133,31 +133,7 @@ impl Seal {
         self.follow_while(&taking);
         drop(taking);
         tracing::info!("unsealed");
-        self.renew_identity();
         self.announce();
         Ok(())
-    }
-
-    /// Gives this node a fresh certificate once the present one has passed half of its life, or is lost. Every unsealed node holds
-    /// the authority's key, so it needs nobody for this.
-    pub fn renew_identity(&self) {
-        use super::super::keys;
-        use crate::crypto::cert::{Authority, NODE_LIFE, Peer};
-
-        let now = self.ctx.now();
-        if !self.identity.is_due(now) {
-            return;
-        }
-        let renewed = || -> anyhow::Result<bool> {
-            let Some(row) = self.ctx.begin()?.get(&keys::cluster_ca())? else { return Ok(false) };
-            let authority: Authority = serde_json::from_slice(row.expose())?;
-            self.identity.store(authority.issue(&Peer::Node(self.me.name.clone()), now, NODE_LIFE)?)?;
-            Ok(true)
-        };
-        match renewed() {
-            Ok(true) => tracing::info!("this node's cluster certificate was renewed"),
-            Ok(false) => {}
-            Err(error) => tracing::error!(%error, "this node's cluster certificate could not be renewed"),
-        }
     }
 }
