@@ -75,7 +75,7 @@ use node_identity::NodeIdentity;
 use policy::{CapabilitiesEngine, Policies, PolicyEngine};
 use primary_reach::PrimaryReach;
 use replication::{Links, PrimaryClient, Replication, ReplicationPart, ReplicationParts};
-use seal::{AutoRotate, FirstRows, Seal, SealParts};
+use seal::{Attempts, AutoRotate, FirstRows, Seal, SealParts};
 use token::{TokenEngine, TokenSpec, Tokens};
 use wrapping::{Wrapping, WrappingEngine};
 
@@ -291,6 +291,7 @@ impl Core {
             Arc::new(self.leases.expirer()),
             self.lockouts.clone(),
             AutoRotate::new(self.context.clone()),
+            Arc::new(Attempts(self.seal.clone())),
             Arc::new(self.autopilot.clone()),
             Arc::new(usage::UsagePart::new(self.context.clone())),
             Arc::new(ReplicationPart::new(self.replication.clone())),

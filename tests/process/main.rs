@@ -14,6 +14,7 @@ mod operation;
 mod relay;
 mod replication;
 mod roles;
+mod seal;
 mod secrecy;
 mod strangers;
 mod traffic;

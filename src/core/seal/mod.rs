@@ -6,6 +6,7 @@
 //!
 //! Not here: which node is active (`lifecycle`), how a value is encrypted (`barrier`).
 
+mod attempts;
 mod auto_rotate;
 mod collector;
 mod error;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+pub use attempts::Attempts;
 pub use auto_rotate::AutoRotate;
 pub use error::SealError;
 pub use follow::root_key_handover_row;
@@ -176,8 +178,7 @@ impl Seal {
         self.ctx.drop_keys();
         let mut progress = self.progress();
         progress.unseal = Collector::default();
-        progress.generate_root = None;
-        progress.rekey = None;
+        progress.forget_attempts();
         drop(progress);
         tracing::warn!("sealed");
         self.announce();

@@ -176,7 +176,7 @@ impl Seal {
         };
         let combined = match collected {
             Collected::More => return self.rekey_status().map(RekeyAnswer::More),
-            Collected::Duplicate => return Err(SealError::invalid("given key has already been provided during this rekey operation")),
+            Collected::Duplicate => return Err(SealError::invalid("given key has already been provided during this generation operation")),
             Collected::Unfit(error) => return Err(SealError::Invalid(format!("failed to compute combined key: {error}"))),
             Collected::Combined(combined) => combined,
         };

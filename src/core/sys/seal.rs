@@ -22,6 +22,20 @@ static ROUTES: &[Route] = &[
         help: "Seal the active node.",
     },
     Route {
+        pattern: "rekey/backup",
+        operations: &[Operation::Read, Operation::Delete],
+        access: Access::Sudo,
+        writes: Writes::Nothing,
+        help: "Show or remove encrypted copies of new unseal shares. None are kept.",
+    },
+    Route {
+        pattern: "rekey/recovery-key-backup",
+        operations: &[Operation::Read, Operation::Delete],
+        access: Access::Sudo,
+        writes: Writes::Nothing,
+        help: "Show or remove encrypted copies of new recovery shares. None are kept.",
+    },
+    Route {
         pattern: "decode-token",
         operations: &[Operation::Update],
         access: Access::Anyone,
@@ -42,6 +56,10 @@ impl SystemEngine for SealArea {
                 self.0.seal();
                 Ok(Reply::empty())
             }
+            "rekey/backup" | "rekey/recovery-key-backup" if call.operation == Operation::Read => {
+                Err(EngineError::invalid("no backed-up keys found"))
+            }
+            "rekey/backup" | "rekey/recovery-key-backup" => Ok(Reply::empty()),
             _ => {
                 let text = |field| Ok::<_, EngineError>(call.data().text(field)?.unwrap_or_default());
                 let token = decode_token(&text("encoded_token")?, &text("otp")?).map_err(EngineError::Invalid)?;

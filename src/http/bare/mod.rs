@@ -78,6 +78,11 @@ pub async fn on_active(core: &Core, head: &Head, raw: &RawRequest) -> Option<Ans
             Ok(request) => result(seal.rekey_update(&request).await),
             Err(answer) => answer,
         },
+        "sys/rekey/verify" if is_write => Answer::error(400, "no rekey in progress"),
+        "sys/rekey/verify" if is_read || is_delete => Answer::error(400, "no rekey configuration found"),
+        "sys/rekey-recovery-key/init" | "sys/rekey-recovery-key/update" | "sys/rekey-recovery-key/verify" => {
+            Answer::error(400, "recovery rekeying not supported")
+        }
         "sys/generate-root" | "sys/generate-root/attempt" | "sys/generate-root/update" | "sys/rekey/init" | "sys/rekey/update" => {
             Answer::errors(405, Vec::new())
         }
