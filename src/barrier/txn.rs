@@ -185,6 +185,11 @@ impl Txn {
         self.written.keys().any(|key| key.scope == scope)
     }
 
+    /// What was read and then written, in order: another writer of it would be in conflict.
+    pub fn rewritten(&self) -> Vec<Key> {
+        self.written.keys().filter(|key| self.read.contains_key(key)).cloned().collect()
+    }
+
     /// The moment that reads see.
     pub fn reader(&self) -> &Arc<dyn Reader> {
         &self.reader

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
+use super::turns::{Turn, Turns};
 use crate::barrier::{BarrierError, Keyring, Txn};
 use crate::crypto::Entropy;
 use crate::crypto::aead::{AeadKey, Unopened};
@@ -83,6 +84,7 @@ pub struct Context {
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
     keys: ArcSwapOption<Keys>,
+    turns: Turns,
 }
 
 impl fmt::Debug for Context {
@@ -94,7 +96,7 @@ impl fmt::Debug for Context {
 impl Context {
     /// A sealed node's context.
     pub fn new(store: Arc<dyn Physical>, raft: raft::Handle, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { store, raft, clock, entropy, keys: ArcSwapOption::empty() }
+        Self { store, raft, clock, entropy, keys: ArcSwapOption::empty(), turns: Turns::default() }
     }
 
     /// The keys.
@@ -136,8 +138,19 @@ impl Context {
     /// # Errors
     /// See [`WriteError`]; mind an unknown outcome.
     pub async fn commit(&self, txn: Txn, now: Timestamp) -> Result<Option<Positions>, WriteError> {
+        self.commit_in_turn(txn, now, &mut Turn::default()).await
+    }
+
+    /// [`Self::commit`] of a change that holds its `turn` from one run to the next.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub async fn commit_in_turn(&self, txn: Txn, now: Timestamp, turn: &mut Turn) -> Result<Option<Positions>, WriteError> {
         if txn.is_read_only() {
             return Ok(Some(self.store.positions()));
+        }
+        if !self.turns.take(txn.rewritten(), turn).await {
+            return Ok(None);
         }
         let command = Command::Write(txn.into_batch(now));
         match self.raft.propose(&command).await? {
@@ -152,10 +165,11 @@ impl Context {
     /// # Errors
     /// See [`WriteError`].
     pub async fn write<T>(&self, mut change: impl FnMut(&mut Txn) -> Result<T, EngineError> + Send) -> Result<T, WriteError> {
+        let mut turn = Turn::default();
         for _ in 0..CONFLICT_RETRIES_MAX {
             let mut txn = self.begin()?;
             let done = change(&mut txn)?;
-            if self.commit(txn, self.now()).await?.is_some() {
+            if self.commit_in_turn(txn, self.now(), &mut turn).await?.is_some() {
                 return Ok(done);
             }
         }

@@ -35,6 +35,7 @@ mod sys;
 #[cfg(test)]
 pub mod testing;
 pub mod token;
+mod turns;
 mod upstream;
 mod usage;
 pub mod wrapping;

@@ -3,6 +3,7 @@
 use crate::barrier::Txn;
 use crate::core::lease::NewLease;
 use crate::core::lockout::Lock;
+use crate::core::turns::Turn;
 use crate::core::{Core, Refused, Response};
 use crate::engine::{Access, Body, EngineError, Operation, Reply};
 use crate::types::{Scope, Ttl};
@@ -30,10 +31,9 @@ impl Core {
         &self,
         asked: Asked<'_>,
         routed: &Routed<'_>,
-        mut who: Who,
-        permit: Permit,
-        operation: Operation,
+        (mut who, permit, operation): (Who, Permit, Operation),
         mut txn: Txn,
+        turn: &mut Turn,
     ) -> Result<Option<Response>, Refused> {
         let target = routed.target()?;
         // An open route takes no use: looking at a wrapping token must not spend it.
@@ -48,6 +48,8 @@ impl Core {
         let reply = match if lock == Lock::Silent { silenced(handled) } else { handled } {
             Err(EngineError::BadLogin { is_known }) => {
                 drop(txn);
+                // Counting the failure is a change of its own, perhaps of the same row.
+                *turn = Turn::default();
                 self.login_failed(asked, &target, is_known).await;
                 return Err(EngineError::BadLogin { is_known }.into());
             }
@@ -60,7 +62,7 @@ impl Core {
         let mut response = self.render(asked, &target, &who, reply, &mut txn)?;
         self.wrap(asked, wrapping, &mut response, &mut txn)?;
         let writes = !txn.is_read_only();
-        let Some(positions) = self.context.commit(txn, asked.now).await? else { return Ok(None) };
+        let Some(positions) = self.context.commit_in_turn(txn, asked.now, turn).await? else { return Ok(None) };
         response.written = writes.then_some(positions);
         Ok(Some(response))
     }

@@ -19,6 +19,7 @@ mod tests;
 
 use std::time::{Duration, Instant};
 
+use super::turns::Turn;
 use super::{CommitError, Core, Refused, Response, Standing, WriteError};
 use crate::engine::{EngineError, Operation, Request, Writes};
 use crate::machine::Role;
@@ -72,15 +73,19 @@ impl Core {
         }
         self.check_filled(asked)?;
         let mut journal = Journal::open(self, asked)?;
+        let mut turn = Turn::default();
         for attempt in 0..CONFLICT_RETRIES_MAX {
-            self.pause(attempt).await;
-            match self.attempt(asked, &mut journal).await {
+            if !turn.is_taken() {
+                self.pause(attempt).await;
+            }
+            match self.attempt(asked, &mut journal, &mut turn).await {
                 Ok(None) => {}
                 Ok(Some(response)) => {
                     journal.answer(&response).await?;
                     return Ok(response);
                 }
                 Err(refused) => {
+                    drop(turn);
                     if takes_use(&refused) {
                         self.spend_use(asked, &journal).await;
                     }
@@ -102,7 +107,7 @@ impl Core {
     }
 
     /// `Ok(None)`: what it rests on changed meanwhile, and nothing was done.
-    async fn attempt(&self, asked: Asked<'_>, journal: &mut Journal<'_>) -> Result<Option<Response>, Refused> {
+    async fn attempt(&self, asked: Asked<'_>, journal: &mut Journal<'_>, turn: &mut Turn) -> Result<Option<Response>, Refused> {
         self.context.raft.read_barrier().await.map_err(|_| Refused::NoActive)?;
         let routed = self.route(asked.request)?;
         journal.place(&routed);
@@ -122,7 +127,7 @@ impl Core {
         if self.belongs_upstream(&routed) {
             return self.send_to_primary(asked, &routed, &who, permit).await.map(Some);
         }
-        self.execute(asked, &routed, who, permit, operation, txn).await
+        self.execute(asked, &routed, (who, permit, operation), txn, turn).await
     }
 
     /// Whether the primary must run it: a shared write on a performance secondary.
