@@ -20,5 +20,6 @@ fn what_a_request_costs_is_counted() {
     let node = cluster.active();
     node.must("sys/mounts/secret", &root, &json!({"type": "kv", "options": {"version": "2"}}));
     writes::fsyncs_and_bytes_of_a_write(&cluster);
+    writes::entries_of_writes_to_one_key(&cluster);
     entries::each_kind_of_request(&cluster, folder.path());
 }
