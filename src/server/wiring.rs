@@ -64,7 +64,7 @@ impl Node {
         let tls = config.listeners.iter().map(load_tls).collect::<Result<Vec<_>, _>>()?;
         let mut listeners = Vec::new();
         for (listener, tls) in config.listeners.iter().zip(&tls) {
-            listeners.push(Bound::bind(&listener.address, tls.clone(), limits(config, listener)).await?);
+            listeners.push(Bound::bind(&listener.address, tls.clone(), limits(listener)).await?);
         }
         let first = listeners.first().context("at least one listener is required")?;
         let cluster_bind = addresses::cluster_bind(config)?;
@@ -237,7 +237,7 @@ fn tune(options: &mut raft::Options, storage: &Storage) {
     options.election_timeout.1 *= multiplier;
 }
 
-fn limits(config: &Config, listener: &Listener) -> Limits {
+fn limits(listener: &Listener) -> Limits {
     Limits {
         body_bytes: usize::try_from(listener.max_request_bytes).unwrap_or(usize::MAX),
         header_timeout: listener.read_header_timeout,
