@@ -89,7 +89,7 @@ impl Core {
         let mount = &target.mounted.mount;
         let mut response = blank(asked, target);
         response.warnings = warnings;
-        let says_nothing = matches!(body, Body::Empty | Body::Accepted | Body::Missing(None)) && response.warnings.is_empty();
+        let says_nothing = matches!(body, Body::Empty | Body::Accepted | Body::Missing(_)) && response.warnings.is_empty();
         response.lease_duration = refresh.0;
         match body {
             Body::Empty => {}

@@ -153,5 +153,6 @@ async fn clients_hear_of_fields_that_nobody_looks_at() {
     assert!(warnings(write, "auth/userpass/users/ann", json!({ "password": "pw", "q": 1 })).await.is_empty());
     assert_eq!(warnings(write, "auth/userpass/login/ann", json!({ "password": "pw", "q": 1 })).await, ignored("q"));
     assert!(warnings(write, "one/a", json!({ "path": 1, "q": 1 })).await.is_empty());
+    assert_eq!(warnings(Operation::Read, "one/a", json!({ "q": "1" })).await, ignored("q"));
     assert!(warnings(write, "cubbyhole/a", json!({ "q": 1 })).await.is_empty());
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{PLAIN, as_folder};
 use crate::engine::Operation::{Create, Delete, List, Read, Update};
-use crate::engine::{Access, Call, Engine, EngineError, Page, Reply, Route, View, Writes};
+use crate::engine::{Access, Call, Engine, EngineError, Fields, Page, Reply, Route, View, Writes};
 use crate::types::Ttl;
 
 static ROUTES: &[Route] = &[
@@ -29,6 +29,11 @@ pub(super) struct KvV1;
 impl Engine for KvV1 {
     fn routes(&self) -> &'static [Route] {
         ROUTES
+    }
+
+    fn fields(&self, route: &Route) -> Fields {
+        // A write takes all that is sent: it is the secret.
+        if route.answers(Read) { Fields::Only(&[]) } else { Fields::Any }
     }
 
     async fn exists(&self, call: &Call<'_>, view: &mut View<'_>) -> Result<Option<bool>, EngineError> {
