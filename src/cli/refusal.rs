@@ -77,10 +77,8 @@ pub fn unreachable(method: &str, url: &str, error: &ureq::Error) -> CallError {
                 "http: server gave HTTP response to HTTPS client\n\nThe server speaks plain HTTP. If that is meant:\n\n    export VAULT_ADDR='{plain}'"
             )
         }
-        ureq::Error::Rustls(rustls::Error::InvalidCertificate(why)) => format!("tls: failed to verify certificate: {why}"),
-        ureq::Error::Io(error) if error.to_string().contains("invalid peer certificate") => {
-            format!("tls: failed to verify certificate: {error}")
-        }
+        ureq::Error::Rustls(rustls::Error::InvalidCertificate(why)) => unverified(&why.to_string()),
+        ureq::Error::Io(error) if error.to_string().contains("invalid peer certificate") => unverified(&error.to_string()),
         ureq::Error::Io(error) if url.starts_with("https://") && error.to_string().contains("InvalidContentType") => {
             format!(
                 "http: server gave HTTP response to HTTPS client\n\nThe server speaks plain HTTP. If that is meant:\n\n    export VAULT_ADDR='http://{host}'"
@@ -96,6 +94,15 @@ pub fn unreachable(method: &str, url: &str, error: &ureq::Error) -> CallError {
         other => other.to_string(),
     };
     CallError::Unreachable(format!("{verb} {url:?}: {why}"))
+}
+
+fn unverified(why: &str) -> String {
+    if why.contains("CaUsedAsEndEntity") {
+        return "tls: failed to verify certificate: it is an authority's\n\nThe server shows the certificate of an authority as its own, as `openssl \
+                req -x509` makes it. Make it with -addext basicConstraints=critical,CA:FALSE, or let an authority sign it."
+            .to_owned();
+    }
+    format!("tls: failed to verify certificate: {why}")
 }
 
 fn refusal_text(status: u16, head: &str, body: &[u8]) -> String {
@@ -120,6 +127,13 @@ fn refusal_text(status: u16, head: &str, body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_authority_that_poses_as_a_server_is_explained() {
+        let told = unverified("invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))");
+        assert!(told.starts_with("tls: failed to verify certificate: it is an authority's\n") && told.contains("CA:FALSE"), "{told}");
+        assert_eq!(unverified("Expired"), "tls: failed to verify certificate: Expired");
+    }
 
     #[test]
     fn refusals_read_as_scripts_expect_them() {

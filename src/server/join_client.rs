@@ -90,6 +90,10 @@ fn told(error: &ureq::Error) -> String {
     };
     match tls {
         Some(rustls::Error::InvalidMessage(_)) => "it speaks plain HTTP: use http:// if that is meant".to_owned(),
+        Some(rustls::Error::InvalidCertificate(why)) if why.to_string().contains("CaUsedAsEndEntity") => {
+            "it shows the certificate of an authority as its own: make it with basicConstraints=CA:FALSE, or let an authority sign it"
+                .to_owned()
+        }
         Some(rustls::Error::InvalidCertificate(why)) => {
             format!("its certificate is not trusted ({why}): see leader_ca_cert and leader_tls_servername")
         }
@@ -180,6 +184,29 @@ mod tests {
         let url = answering("HTTP/1.1 400 Bad Request\r\ncontent-length: 17\r\nconnection: close\r\n\r\n{\"errors\":[\"no\"]}");
         assert_eq!(call(url.clone()).await.unwrap_err(), format!("{url} answered 400: no"));
         assert!(call("leader:8200".into()).await.unwrap_err().contains("must start with http:// or https://"));
+    }
+
+    #[tokio::test]
+    async fn a_leader_that_shows_an_authoritys_certificate_is_told_apart() {
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let cert = params.self_signed(&key).unwrap();
+        let private = rustls_pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = Arc::new(config.with_no_client_auth().with_single_cert(vec![cert.der().clone()], private).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut connection = rustls::ServerConnection::new(config).unwrap();
+            while connection.is_handshaking() && connection.complete_io(&mut stream).is_ok() {}
+        });
+        let leader_api_addr = format!("https://localhost:{port}");
+        let target = JoinTarget { leader_api_addr, leader_ca_cert: cert.pem(), ..JoinTarget::default() };
+        let refused = HttpJoinClient.post(&target, "sys/x", json!({})).await.unwrap_err();
+        assert!(refused.contains("the certificate of an authority as its own"), "{refused}");
     }
 
     #[test]

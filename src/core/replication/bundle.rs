@@ -39,7 +39,9 @@ impl Bundle {
 /// An activation token, taken apart without verification: only the primary can verify it, and does when it is unwrapped.
 #[derive(Clone, Debug)]
 pub struct Activation {
-    /// The token to unwrap with.
+    /// What to unwrap with: the text as it was given, so that the primary sees whether it is whole and as it was signed.
+    pub whole: Secret<String>,
+    /// The bare token inside.
     pub token: Secret<String>,
     /// URL of the primary's API; empty if the token does not tell.
     pub api_addr: String,
@@ -56,13 +58,14 @@ impl Activation {
             return None;
         }
         if !text.starts_with("eyJ") {
-            return Some(Self { token: Secret::new(text.to_owned()), api_addr: String::new() });
+            let token = Secret::new(text.to_owned());
+            return Some(Self { whole: token.clone(), token, api_addr: String::new() });
         }
         let claims = URL_SAFE_NO_PAD.decode(text.split('.').nth(1)?).ok()?;
         let claims: Value = serde_json::from_slice(&claims).ok()?;
         let claim = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let token = claim("jti");
-        (!token.is_empty()).then(|| Self { token: Secret::new(token), api_addr: claim("addr") })
+        (!token.is_empty()).then(|| Self { whole: Secret::new(text.to_owned()), token: Secret::new(token), api_addr: claim("addr") })
     }
 }
 
@@ -74,6 +77,7 @@ mod tests {
     fn check(text: &str, expected: Option<(&str, &str)>) {
         let read = Activation::read(text);
         assert_eq!(read.as_ref().map(|read| (read.token.expose().as_str(), read.api_addr.as_str())), expected, "{text}");
+        assert!(read.is_none_or(|read| read.whole.expose() == text.trim()), "{text}");
     }
 
     #[test]

@@ -157,7 +157,7 @@ impl Replication {
         }
         let target = JoinTarget { leader_api_addr, leader_ca_cert: authorities(call).await?, ..JoinTarget::default() };
         let claim = self.claim(&activation.token).map_err(|sealed| EngineError::Unavailable(sealed.to_string()))?;
-        let envelope = self.primary_client.unwrap(&target, &activation.token, &claim).await.map_err(|why| {
+        let envelope = self.primary_client.unwrap(&target, &activation.whole, &claim).await.map_err(|why| {
             let asked = &target.leader_api_addr;
             let text = format!("error unwrapping secondary token at {asked}: {why} (primary_api_addr names another node of the primary)");
             EngineError::Invalid(text)

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use super::{Links, PrimaryClient, Wholeness, activation};
@@ -164,6 +166,24 @@ async fn an_activation_token_works_once_and_leaves_everything_if_it_does_not() {
     refused(post(&other, "secondary/enable", json!({ "token": "a b" })).await, "no activation token");
     assert_eq!(other.ground.store.role(), Role::Alone);
     assert!(other.ask(Operation::Read, "sys/mounts", Value::Null).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_activation_token_that_was_cut_or_changed_is_refused_and_stays_good() {
+    let (primary, other, _) = pair().await;
+    let token = token_for(&primary, "eu").await;
+    let enable =
+        async |token: &str| post(&other, "secondary/enable", json!({ "token": token, "primary_api_addr": "http://primary" })).await;
+    let (said, signature) = token.rsplit_once('.').unwrap();
+    refused(enable(&token[..token.len() - 20]).await, "wrapping token is not valid");
+    refused(enable(&format!("{said}.")).await, "wrapping token is not valid");
+    let claims = said.split('.').nth(1).unwrap();
+    let read = URL_SAFE_NO_PAD.decode(claims).unwrap();
+    let changed = String::from_utf8(read).unwrap().replace("wrapping", "Wrapping");
+    let forged = format!("eyJhbGciOiJFUzUxMiIsInR5cCI6IkpXVCJ9.{}.{signature}", URL_SAFE_NO_PAD.encode(changed));
+    refused(enable(&forged).await, "wrapping token is not valid");
+    assert_eq!(other.ground.store.role(), Role::Alone);
+    enable(&token).await.unwrap();
 }
 
 #[tokio::test]
