@@ -24,6 +24,16 @@ const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
 /// Where systems keep the authorities that they trust.
 const SYSTEM_AUTHORITIES: [&str; 3] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
+/// What the operator calls the settings of a call.
+struct Words {
+    address: &'static str,
+    authorities: &'static str,
+}
+
+const JOINING: Words = Words { address: "leader_api_addr", authorities: "leader_ca_cert and leader_tls_servername" };
+/// A call with a token is one of `secondary/enable` or `secondary/update-primary`.
+const ACTIVATING: Words = Words { address: "primary_api_addr", authorities: "ca_file and ca_path" };
+
 /// Calls leaders on the blocking pool. Keeps no connections: a node joins once.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HttpJoinClient;
@@ -42,14 +52,15 @@ impl JoinClient for HttpJoinClient {
 /// # Errors
 /// With a text for the operator.
 pub(super) fn post(target: &JoinTarget, path: &str, token: Option<&Secret<String>>, body: &Value) -> Result<Value, String> {
-    let base = target.leader_api_addr.trim_end_matches('/');
-    let address: Uri = base.parse().map_err(|error| format!("leader_api_addr {base:?} is no URL: {error}"))?;
+    let words = if token.is_none() { &JOINING } else { &ACTIVATING };
+    let (base, name) = (target.leader_api_addr.trim_end_matches('/'), words.address);
+    let address: Uri = base.parse().map_err(|error| format!("{name} {base:?} is no URL: {error}"))?;
     let is_tls = match address.scheme_str() {
         Some("https") => true,
         Some("http") => false,
-        _ => return Err(format!("leader_api_addr {base:?} must start with http:// or https://")),
+        _ => return Err(format!("{name} {base:?} must start with http:// or https://")),
     };
-    let host = address.host().ok_or_else(|| format!("leader_api_addr {base:?} names no host"))?;
+    let host = address.host().ok_or_else(|| format!("{name} {base:?} names no host"))?;
     let port = address.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
     let dialled = (host.trim_start_matches('[').trim_end_matches(']'), port);
     let addrs: Vec<SocketAddr> = dialled.to_socket_addrs().map_err(|error| format!("{host}: {error}"))?.collect();
@@ -70,7 +81,7 @@ pub(super) fn post(target: &JoinTarget, path: &str, token: Option<&Secret<String
     if let Some(token) = token {
         request = request.header("X-Vault-Token", token.expose().as_str());
     }
-    let mut answer = request.send_json(body).map_err(|error| format!("{base}: {}", told(&error)))?;
+    let mut answer = request.send_json(body).map_err(|error| format!("{base}: {}", told(&error, words)))?;
     let status = answer.status().as_u16();
     let text = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string().map_err(|error| error.to_string())?;
     let json: Value = serde_json::from_str(&text).unwrap_or_default();
@@ -82,7 +93,7 @@ pub(super) fn post(target: &JoinTarget, path: &str, token: Option<&Secret<String
 }
 
 /// What went wrong, and for the usual mistakes what to do.
-fn told(error: &ureq::Error) -> String {
+fn told(error: &ureq::Error, words: &Words) -> String {
     let tls = match error {
         ureq::Error::Rustls(error) => Some(error),
         ureq::Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()),
@@ -95,7 +106,7 @@ fn told(error: &ureq::Error) -> String {
                 .to_owned()
         }
         Some(rustls::Error::InvalidCertificate(why)) => {
-            format!("its certificate is not trusted ({why}): see leader_ca_cert and leader_tls_servername")
+            format!("its certificate is not trusted ({why}): see {}", words.authorities)
         }
         Some(rustls::Error::AlertReceived(_)) => format!("it refuses the TLS connection ({error}): see leader_client_cert"),
         _ => error.to_string(),
@@ -207,6 +218,17 @@ mod tests {
         let target = JoinTarget { leader_api_addr, leader_ca_cert: cert.pem(), ..JoinTarget::default() };
         let refused = HttpJoinClient.post(&target, "sys/x", json!({})).await.unwrap_err();
         assert!(refused.contains("the certificate of an authority as its own"), "{refused}");
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_the_words_of_the_call() {
+        let untrusted = || ureq::Error::Rustls(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer));
+        assert!(told(&untrusted(), &JOINING).ends_with("see leader_ca_cert and leader_tls_servername"));
+        assert!(told(&untrusted(), &ACTIVATING).ends_with("see ca_file and ca_path"));
+        let target = JoinTarget { leader_api_addr: "p:8200".into(), ..JoinTarget::default() };
+        let refused = |token: Option<&Secret<String>>| post(&target, "sys/x", token, &json!({})).unwrap_err();
+        assert!(refused(None).starts_with("leader_api_addr \"p:8200\" must start with"));
+        assert!(refused(Some(&Secret::new("t".to_owned()))).starts_with("primary_api_addr \"p:8200\" must start with"));
     }
 
     #[test]
