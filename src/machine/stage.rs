@@ -1,5 +1,6 @@
 //! Many entries applied one after the other before one write: the state as it will be.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::{Applied, Command, KeyUses, PageId, PageSum, Positions, Role, Stored, View, apply};
@@ -9,7 +10,8 @@ use crate::types::{Index, Key, Revision, Scope};
 pub struct Stage<'v, V> {
     base: &'v V,
     wiped: bool,
-    rows: HashMap<Key, Option<Stored>>,
+    /// What was written, and what was read before: entries that follow each other rest on the same tokens and settings.
+    rows: RefCell<HashMap<Key, Option<Stored>>>,
     pages: HashMap<(Scope, PageId), PageSum>,
     role: Option<Role>,
     positions: Positions,
@@ -23,7 +25,7 @@ impl<'v, V: View> Stage<'v, V> {
         Self {
             base,
             wiped: false,
-            rows: HashMap::new(),
+            rows: RefCell::default(),
             pages: HashMap::new(),
             role: None,
             positions: base.positions(),
@@ -40,12 +42,12 @@ impl<'v, V: View> Stage<'v, V> {
         let applied = apply(self, at, command)?;
         if applied.wipe {
             self.wiped = true;
-            self.rows.retain(|key, _| key.scope == Scope::Node);
+            self.rows.get_mut().retain(|key, _| key.scope == Scope::Node);
             self.pages.clear();
         }
         for row in &applied.rows {
             let stored = row.value.as_ref().map(|value| Stored { revision: Revision(at.0), value: value.clone() });
-            self.rows.insert(row.key.clone(), stored);
+            self.rows.get_mut().insert(row.key.clone(), stored);
         }
         self.pages.extend(applied.pages.iter().map(|(id, sum)| (*id, *sum)));
         self.positions = applied.positions;
@@ -76,11 +78,15 @@ impl<V: View> View for Stage<'_, V> {
         self.key_uses
     }
     fn stored(&self, key: &Key) -> Result<Option<Stored>, V::Error> {
-        match self.rows.get(key) {
-            Some(stored) => Ok(stored.clone()),
-            None if self.wiped && key.scope != Scope::Node => Ok(None),
-            None => self.base.stored(key),
+        if let Some(known) = self.rows.borrow().get(key) {
+            return Ok(known.clone());
         }
+        if self.wiped && key.scope != Scope::Node {
+            return Ok(None);
+        }
+        let stored = self.base.stored(key)?;
+        self.rows.borrow_mut().insert(key.clone(), stored.clone());
+        Ok(stored)
     }
     fn page(&self, scope: Scope, page: PageId) -> PageSum {
         match self.pages.get(&(scope, page)) {

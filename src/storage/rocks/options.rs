@@ -58,5 +58,8 @@ pub(super) fn family(options: &RocksOptions, cache: &Cache) -> Options {
     rocks.set_level_compaction_dynamic_level_bytes(true);
     rocks.set_write_buffer_size(options.unflushed_bytes_max / 2);
     rocks.set_max_write_buffer_number(4);
+    // The same for what is not in a file yet.
+    rocks.set_memtable_prefix_bloom_ratio(0.05);
+    rocks.set_memtable_whole_key_filtering(true);
     rocks
 }
