@@ -368,6 +368,30 @@ fn a_state_is_the_same_after_a_restart() {
 }
 
 #[test]
+fn sums_are_the_same_however_often_they_were_folded() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..12 {
+        let store = open(folder.path());
+        let mut driven = Driven { store: &store, at: round * 40 };
+        some_history(&mut driven, round as usize * 20, round as usize * 20 + 20);
+        if round % 3 == 2 {
+            driven
+                .write((0..7).flat_map(|n| [Scope::Shared, Scope::Local].map(|scope| delete(Key::new(scope, format!("m/{n}"))))).collect());
+        }
+        if round == 7 {
+            driven.run(Command::Adopt { role: secondary(true), ops: Vec::new(), encrypted: Default::default() });
+            driven.run(Command::SetRole { role: Role::Alone, batch: Batch::default() });
+        }
+        let before = fingerprint(&store);
+        store.flush().unwrap();
+        drop(store);
+        let store = open(folder.path());
+        assert_eq!(fingerprint(&store), before);
+        check_pages(&store);
+    }
+}
+
+#[test]
 fn a_crash_leaves_all_families_at_the_moment_of_the_last_flush() {
     let folder = tempfile::tempdir().unwrap();
     let crashed = tempfile::tempdir().unwrap();

@@ -1,12 +1,13 @@
 //! What entries changed, as one atomic write and the moment after it.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use rocksdb::WriteBatch;
 
-use super::families::{END, Family, index_key, meta_key, page_key, position_out, record_out, row_out, wal_key};
-use super::moment::{KEY_USES, Moment, POSITIONS, Pages, RECORDS_AFTER, RECORDS_BYTES, ROLE, positions_out};
-use crate::machine::{Applied, Outcome, PageSum, RowWrite, encode_role, page_of};
+use super::families::{END, Family, index_key, meta_key, position_out, record_out, row_out, wal_key};
+use super::moment::{KEY_USES, Moment, POSITIONS, RECORDS_AFTER, RECORDS_BYTES, ROLE, positions_out};
+use super::pages::TreeRow;
+use crate::machine::{Applied, Outcome, PageId, PageSum, RowWrite, encode_role, page_of};
 use crate::storage::{Meta, RecordsKept};
 use crate::types::{Position, Revision, Scope};
 
@@ -14,16 +15,18 @@ use crate::types::{Position, Revision, Scope};
 pub(super) struct Gathered {
     batch: WriteBatch,
     next: Moment,
+    pages: BTreeMap<(Scope, PageId), PageSum>,
 }
 
 impl Gathered {
     /// Nothing gathered yet on top of `now`.
     pub(super) fn on(now: &Moment) -> Self {
-        Self { batch: WriteBatch::default(), next: now.clone() }
+        Self { batch: WriteBatch::default(), next: now.clone(), pages: BTreeMap::new() }
     }
 
     /// The write, and the moment that it leads to.
     pub(super) fn finish(mut self) -> (WriteBatch, Moment) {
+        self.write_pages();
         self.put(Family::Meta, POSITIONS, positions_out(&self.next.positions));
         self.put(Family::Meta, KEY_USES, self.next.key_uses.encode());
         self.put(Family::Meta, RECORDS_BYTES, self.next.kept.bytes.to_be_bytes());
@@ -42,13 +45,8 @@ impl Gathered {
             self.row(row, Revision(applied.at.0));
         }
         for ((scope, page), sum) in &applied.pages {
-            let key = page_key(*scope, *page);
-            if *sum == PageSum::default() {
-                self.delete(Family::Tree, key);
-            } else {
-                self.put(Family::Tree, key, sum.0);
-            }
-            self.next.set_page(*scope, *page, *sum);
+            self.pages.insert((*scope, *page), *sum);
+            self.next.trees.set(*scope, *page, *sum);
         }
         if applied.forget_records {
             self.forget_records(applied.positions.performance);
@@ -89,12 +87,31 @@ impl Gathered {
         self.next.records_after = upto;
     }
 
+    fn write_pages(&mut self) {
+        if self.pages.is_empty() {
+            return;
+        }
+        let changes = self.next.trees.changes(&self.pages);
+        self.tree_row(changes);
+        if let Some((branches, [from, to])) = self.next.trees.fold() {
+            self.delete_range(Family::Tree, from, to);
+            branches.into_iter().for_each(|row| self.tree_row(row));
+        }
+    }
+
+    fn tree_row(&mut self, (key, row): TreeRow) {
+        match row {
+            Some(row) => self.put(Family::Tree, key, row),
+            None => self.delete(Family::Tree, key),
+        }
+    }
+
     fn wipe(&mut self) {
         for family in [Family::Shared, Family::Local, Family::Tree, Family::PageIndex] {
             self.delete_range(family, [], END);
         }
-        self.next.shared_pages = Arc::new(Pages::empty());
-        self.next.local_pages = Arc::new(Pages::empty());
+        self.next.trees.clear();
+        self.pages.clear();
     }
 
     fn forget_records(&mut self, after: Position) {

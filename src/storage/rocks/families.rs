@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | `shared` `local` `node` | path | version, revision, ciphertext |
 //! | `meta` | `s/` and our name, or `m/` and the name of the layer above | |
-//! | `tree` | scope, page | sum of the page; no row for an empty page |
+//! | `tree` | see `pages` | |
 //! | `page_index` | scope, page, path | nothing |
 //! | `wal` | number of the record | version, history hash up to and with it, record |
 //!
@@ -18,7 +18,7 @@ use rocksdb::{Cache, ColumnFamily, ColumnFamilyDescriptor, DB};
 
 use super::RocksOptions;
 use super::options;
-use crate::machine::{PageId, PageSum, Stored};
+use crate::machine::{PageId, Stored};
 use crate::storage::StorageError;
 use crate::types::{HistoryHash, Key, Position, Revision, Scope, WalIndex};
 
@@ -101,7 +101,7 @@ pub(super) fn path_in(key: &[u8]) -> Result<&str, StorageError> {
     std::str::from_utf8(key).map_err(|_| StorageError::Corrupt("a path"))
 }
 
-/// The key of a page's sum, and the prefix of its index rows.
+/// The prefix of a page's index rows.
 pub(super) fn page_key(scope: Scope, page: PageId) -> [u8; 3] {
     let [high, low] = page.0.to_be_bytes();
     [scope as u8, high, low]
@@ -110,14 +110,6 @@ pub(super) fn page_key(scope: Scope, page: PageId) -> [u8; 3] {
 /// The key that says that `page` covers the row at `path`.
 pub(super) fn index_key(scope: Scope, page: PageId, path: &str) -> Vec<u8> {
     [&page_key(scope, page), path.as_bytes()].concat()
-}
-
-/// Reads a page's sum.
-pub(super) fn page_in(key: &[u8], sum: &[u8]) -> Result<(Scope, PageId, PageSum), StorageError> {
-    let corrupt = || StorageError::Corrupt("a page of the tree");
-    let [scope, high, low] = key.try_into().map_err(|_| corrupt())?;
-    let scope = Scope::from_u8(scope).ok_or_else(corrupt)?;
-    Ok((scope, PageId(u16::from_be_bytes([high, low])), PageSum(sum.try_into().map_err(|_| corrupt())?)))
 }
 
 /// The value of a kept record.

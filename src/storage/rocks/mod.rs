@@ -10,6 +10,7 @@ mod families;
 mod folders;
 mod moment;
 mod options;
+mod pages;
 mod reader;
 mod records;
 
@@ -97,7 +98,7 @@ impl Physical for RocksStore {
         self.now().key_uses
     }
     fn page(&self, scope: Scope, page: PageId) -> PageSum {
-        self.now().pages(scope).map_or_else(PageSum::default, |pages| pages.get(page))
+        self.now().trees.of(scope).map_or_else(PageSum::default, |pages| pages.get(page))
     }
     fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
         self.now().database.get(Family::Meta, families::meta_key(name))

@@ -1,57 +1,16 @@
-//! What is kept in memory of one moment: pages of the trees, positions, role, which records are kept. Immutable once published.
-//!
-//! Pages lie in a tree whose nodes moments share, so a commit copies half a kilobyte for a page it touches and never 2 MiB, whoever
-//! is reading.
-
-use std::sync::Arc;
+//! What is kept in memory of one moment: the trees, positions, role, which records are kept. Immutable once published.
 
 use super::families::{self, Database, Family, Shared, path_in};
-use crate::machine::{KeyUses, PAGES, PageId, PageSum, Positions, Role, decode_role};
+use super::pages::Trees;
+use crate::machine::{KeyUses, Positions, Role, decode_role};
 use crate::storage::{RecordsKept, StorageError};
-use crate::types::{Position, Scope, Timestamp, WalIndex};
-
-/// Sums that are copied together when one of them changes, and groups of them that one node of the tree holds.
-const LEAF: usize = 16;
-const BRANCH: usize = 16;
-
-type Leaf = [PageSum; LEAF];
-
-/// The pages of one scope's tree.
-#[derive(Clone)]
-pub(super) struct Pages(Vec<Arc<[Arc<Leaf>; BRANCH]>>);
-
-/// Which branch, which leaf of it, and which sum of that.
-fn place(page: PageId) -> (usize, usize, usize) {
-    let page = usize::from(page.0);
-    (page / LEAF / BRANCH, page / LEAF % BRANCH, page % LEAF)
-}
-
-impl Pages {
-    pub(super) fn empty() -> Self {
-        // One branch in all places: it is copied when a page of it is set.
-        let leaf = Arc::new([PageSum::default(); LEAF]);
-        let branch = Arc::new(std::array::from_fn(|_| leaf.clone()));
-        Self(std::iter::repeat_n(branch, PAGES / LEAF / BRANCH).collect())
-    }
-    pub(super) fn get(&self, page: PageId) -> PageSum {
-        let (branch, leaf, at) = place(page);
-        self.0[branch][leaf][at]
-    }
-    pub(super) fn set(&mut self, page: PageId, sum: PageSum) {
-        let (branch, leaf, at) = place(page);
-        Arc::make_mut(&mut Arc::make_mut(&mut self.0[branch])[leaf])[at] = sum;
-    }
-    pub(super) fn all(&self) -> Arc<[PageSum]> {
-        self.0.iter().flat_map(|branch| branch.iter().flat_map(|leaf| leaf.iter().copied())).collect()
-    }
-}
+use crate::types::{Position, Timestamp, WalIndex};
 
 /// One moment of the state.
 #[derive(Clone)]
 pub(super) struct Moment {
     pub(super) database: Shared,
-    pub(super) shared_pages: Arc<Pages>,
-    pub(super) local_pages: Arc<Pages>,
+    pub(super) trees: Trees,
     pub(super) positions: Positions,
     pub(super) key_uses: KeyUses,
     pub(super) role: Role,
@@ -93,36 +52,8 @@ impl Moment {
             None => 0,
         };
         let (kept, records_upto) = ends_of_records(&database, records_after, bytes)?;
-        let (shared_pages, local_pages) = load_pages(&database)?;
-        Ok(Self {
-            database,
-            shared_pages: shared_pages.into(),
-            local_pages: local_pages.into(),
-            positions,
-            key_uses,
-            role,
-            kept,
-            records_after,
-            records_upto,
-        })
-    }
-
-    /// The tree over `scope`; there is none over a node's own rows.
-    pub(super) fn pages(&self, scope: Scope) -> Option<&Pages> {
-        match scope {
-            Scope::Shared => Some(&self.shared_pages),
-            Scope::Local => Some(&self.local_pages),
-            Scope::Node => None,
-        }
-    }
-
-    /// Changes a page; nobody who holds an earlier moment sees it.
-    pub(super) fn set_page(&mut self, scope: Scope, page: PageId, sum: PageSum) {
-        match scope {
-            Scope::Shared => Arc::make_mut(&mut self.shared_pages).set(page, sum),
-            Scope::Local => Arc::make_mut(&mut self.local_pages).set(page, sum),
-            Scope::Node => {}
-        }
+        let trees = Trees::load(&database)?;
+        Ok(Self { database, trees, positions, key_uses, role, kept, records_after, records_upto })
     }
 }
 
@@ -146,22 +77,6 @@ fn ends_of_records(database: &Database, after: Position, bytes: u64) -> Result<(
         (Some(first), Some(last)) => (RecordsKept { first, last: last.wal, bytes }, last),
         _ => (RecordsKept { first: WalIndex(0), last: WalIndex(0), bytes: 0 }, after),
     })
-}
-
-fn load_pages(database: &Database) -> Result<(Pages, Pages), StorageError> {
-    let (mut shared, mut local) = (Pages::empty(), Pages::empty());
-    let mut rows = database.db.raw_iterator_cf(Family::Tree.handle(&database.db));
-    rows.seek_to_first();
-    while let Some((key, sum)) = rows.item() {
-        match families::page_in(key, sum)? {
-            (Scope::Shared, page, sum) => shared.set(page, sum),
-            (Scope::Local, page, sum) => local.set(page, sum),
-            (Scope::Node, ..) => return Err(StorageError::Corrupt("a page of the tree")),
-        }
-        rows.next();
-    }
-    rows.status().map_err(StorageError::rocks("read the tree"))?;
-    Ok((shared, local))
 }
 
 /// Positions in 56 bytes.

@@ -140,7 +140,7 @@ impl Reader for RocksReader {
     }
 
     fn pages(&self, scope: Scope) -> Arc<[PageSum]> {
-        self.at.pages(scope).map_or_else(|| vec![PageSum::default(); PAGES].into(), |pages| pages.all())
+        self.at.trees.of(scope).map_or_else(|| vec![PageSum::default(); PAGES].into(), |pages| pages.all())
     }
 
     fn positions(&self) -> Positions {
