@@ -25,7 +25,7 @@ test: setup ## All tests
 
 bench: setup ## Compare with OpenBao and etcd (ARGS="--only kv-write --quick", --help)
 	@deploy/peers.sh
-	cargo bench --bench scoreboard -- $(ARGS)
+	@. deploy/rocksdb.sh && cargo bench --bench scoreboard -- $(ARGS)
 
 check: setup ## Format, lints, docs, licences and advisories, house rules
 	cargo fmt --check

@@ -311,7 +311,7 @@ impl Handle {
     }
 }
 
-/// Follows the role: a secondary follows its primary; a primary's streams are served by [`Accept`].
+/// Follows the role: a secondary follows its primary; a primary's streams are served by [`link::Accept`].
 async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let mut roles = shared.feed.roles();
     let mut again = shared.again.subscribe();
