@@ -74,7 +74,7 @@ async fn hot_requests_allocate_no_more_than_they_did() {
     let gate = |allocations, bytes| Taken { allocations, bytes };
     let wrong = [
         bench.check("kv read", Operation::Read, |n| format!("secret/data/app/read{n}"), Value::Null, gate(62, 7_400)).await,
-        bench.check("kv write", Operation::Update, |n| format!("secret/data/app/write{n}"), value, gate(109, 37_500)).await,
+        bench.check("kv write", Operation::Update, |n| format!("secret/data/app/write{n}"), value, gate(119, 23_500)).await,
         bench.check("token lookup", Operation::Read, |_| "auth/token/lookup-self".to_owned(), Value::Null, gate(89, 13_400)).await,
     ];
     let wrong: Vec<String> = wrong.into_iter().flatten().collect();
