@@ -42,7 +42,8 @@ impl fmt::Debug for Lifecycle {
 impl Lifecycle {
     /// Nothing runs until [`Self::run`].
     pub fn new(ctx: Arc<Context>, seal: Arc<Seal>) -> Arc<Self> {
-        let standing = watch::Sender::new(Standing::Uninitialized);
+        // Asked before the first look around: a node that was initialized must not pass for one that was not, even for a moment.
+        let standing = watch::Sender::new(if seal.is_initialized() { Standing::Sealed } else { Standing::Uninitialized });
         seal.follow_standing(standing.subscribe());
         Arc::new(Self {
             ctx,

@@ -53,3 +53,12 @@ async fn parts_start_in_order_on_the_active_node_and_stop_in_reverse() {
     let run = ["start a", "start b", "stop b", "stop a"];
     assert_eq!(*log.lock().unwrap(), run.repeat(3));
 }
+
+#[tokio::test]
+async fn an_initialized_node_says_so_from_its_first_moment() {
+    let node = Node::new(&Arc::default(), "a");
+    let standing = || Lifecycle::new(node.ctx.clone(), node.seal.clone()).standing();
+    assert_eq!(standing(), Standing::Uninitialized);
+    node.init(1, 1).await;
+    assert_eq!(standing(), Standing::Sealed);
+}
