@@ -10,7 +10,9 @@ command -v cc >/dev/null && command -v c++ >/dev/null || missing+=(build-essenti
 has_libclang() {
   local folder
   for folder in ${LIBCLANG_PATH:-} /usr/lib/llvm-*/lib /usr/lib/*-linux-gnu /usr/lib64 /usr/lib; do
-    compgen -G "$folder/libclang*.so*" >/dev/null && return
+    # Not libclang-cpp, which is another library and may be there alone.
+    compgen -G "$folder/libclang.so*" >/dev/null && return
+    compgen -G "$folder/libclang-[0-9]*.so*" >/dev/null && return
   done
   return 1
 }
