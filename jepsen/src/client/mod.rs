@@ -1,0 +1,1 @@
+//! One client of the API: one connection, no retries, every outcome told apart.

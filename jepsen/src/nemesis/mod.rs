@@ -1,0 +1,1 @@
+//! What goes wrong meanwhile: one file per kind of fault.
