@@ -35,7 +35,7 @@ impl Rng {
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn next_u64(&mut self) -> u64 {
         let result = self.state[1].wrapping_mul(5).rotate_left(7).wrapping_mul(9);
         let shifted = self.state[1] << 17;
         self.state[2] ^= self.state[0];
@@ -50,7 +50,7 @@ impl Rng {
     /// A number in `0..bound`; 0 if there is none.
     pub fn below(&mut self, bound: u64) -> u64 {
         // The bias of the multiplication is below 2⁻³² for any bound in use here.
-        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+        ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
     }
     /// A number in `low..high`.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
@@ -62,7 +62,7 @@ impl Rng {
     }
     /// In `[0, 1)`.
     pub fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
     }
     /// True with that probability.
     pub fn chance(&mut self, probability: f64) -> bool {
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn a_seed_gives_the_same_numbers_for_ever() {
         let mut rng = Rng::new(42);
-        let first: Vec<u64> = (0..3).map(|_| rng.next()).collect();
+        let first: Vec<u64> = (0..3).map(|_| rng.next_u64()).collect();
         assert_eq!(first, [1_546_998_764_402_558_742, 6_990_951_692_964_543_102, 12_544_586_762_248_559_009]);
     }
 
@@ -100,9 +100,9 @@ mod tests {
         let root = Rng::new(7);
         let mut network = root.fork("network");
         let (mut disk, mut again) = (root.fork("disk"), root.fork("disk"));
-        network.next();
-        assert_ne!(network.next(), disk.clone().next());
-        assert_eq!(disk.next(), again.next());
+        network.next_u64();
+        assert_ne!(network.next_u64(), disk.clone().next_u64());
+        assert_eq!(disk.next_u64(), again.next_u64());
     }
 
     #[test]
