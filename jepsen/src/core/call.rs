@@ -66,6 +66,13 @@ pub struct Malformed {
     what: String,
 }
 
+impl Malformed {
+    /// What is wrong with the line at this place, from 0.
+    pub fn new(index: usize, what: impl Into<String>) -> Malformed {
+        Malformed { index, what: what.into() }
+    }
+}
+
 /// The clients' operations in the order of their beginnings. A call that was never answered counts as `info`.
 ///
 /// # Errors
@@ -76,7 +83,7 @@ pub fn calls(history: &History) -> Result<Vec<Call<'_>>, Malformed> {
     let mut retired = std::collections::HashSet::new();
     for (place, op) in history.ops.iter().enumerate() {
         let Process::Client(process) = op.process else { continue };
-        let refuse = |what: String| Err(Malformed { index: place, what });
+        let refuse = |what: String| Err(Malformed::new(place, what));
         if retired.contains(&process) {
             return refuse(format!("process {process} goes on after an :info"));
         }
