@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::node_identity::NodeIdentity;
 use super::{Context, ServeNode, Standing, keys};
 use crate::crypto::cert::{Authority, Identity, Peer};
+use crate::storage::off_thread;
 
 /// [`ServeNode`] of a real node.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl ServeNode for NodeService {
 
     async fn keep(&self, identity: Identity) -> Result<(), String> {
         let keeper = self.identity.clone();
-        let kept = tokio::task::spawn_blocking(move || keeper.store(identity)).await;
+        let kept = off_thread(move || keeper.store(identity)).await;
         kept.map_err(|_| "storing the identity failed".to_owned())?.map_err(|error| error.to_string())
     }
 }

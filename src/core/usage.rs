@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::lifecycle::{ActivePart, StartError};
 use super::{Context, keys};
-use crate::storage::{Reader, StorageError};
+use crate::storage::{Reader, StorageError, off_thread};
 use crate::types::Prefix;
 use crate::types::limits::PAGE_NAMES_MAX;
 
@@ -51,7 +51,7 @@ impl ActivePart for UsagePart {
             loop {
                 tick.tick().await;
                 let reader = context.store.reader();
-                let counting = tokio::task::spawn_blocking(move || counted().map(|(name, under)| (name, count(reader.as_ref(), &under))));
+                let counting = off_thread(move || counted().map(|(name, under)| (name, count(reader.as_ref(), &under))));
                 let Ok(counts) = counting.await else { return };
                 for (name, count) in counts {
                     match count {

@@ -19,7 +19,7 @@ use super::metrics;
 use super::snapshot::{Files, Shelf};
 use super::types::{Answer, Entry, LogId, Membership, Snapshot, SnapshotMeta, Types};
 use crate::machine::{Stage, decode_command};
-use crate::storage::{Meta, Physical, PhysicalView};
+use crate::storage::{Meta, Physical, PhysicalView, off_thread};
 use crate::types::Index;
 
 const APPLIED: &str = "raft.applied";
@@ -113,7 +113,7 @@ impl StateMachine {
         let began = Instant::now();
         let meta = SnapshotMeta { last_log_id: self.applied, last_membership: self.membership.clone() };
         let (shelf, store) = (self.shelf.clone(), self.store.clone());
-        let taken = tokio::task::spawn_blocking(move || shelf.take(&*store, meta)).await.map_err(io::Error::other)?;
+        let taken = off_thread(move || shelf.take(&*store, meta)).await.map_err(io::Error::other)?;
         metrics::snapshot_taken(began.elapsed());
         taken
     }
@@ -169,7 +169,7 @@ impl RaftStateMachine<Types> for StateMachine {
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, files: Files) -> io::Result<()> {
         let began = Instant::now();
         let (shelf, store, meta) = (self.shelf.clone(), self.store.clone(), meta.clone());
-        let installed = tokio::task::spawn_blocking(move || -> io::Result<SnapshotMeta> {
+        let installed = off_thread(move || -> io::Result<SnapshotMeta> {
             store.install(&shelf.movable(&files)?).map_err(io::Error::other)?;
             if stored_state(&*store)?.0 != meta.last_log_id {
                 return Err(io::Error::other("the snapshot is of another moment than its head says"));

@@ -14,7 +14,7 @@ use super::adapter::StateMachine;
 use super::fatal::stop_process;
 use super::log::LogControl;
 use super::types::Types;
-use crate::storage::Physical;
+use crate::storage::{Physical, off_thread};
 
 /// A snapshot that is not there after this time is given up, and tried again later.
 const SNAPSHOT_WAIT: Duration = Duration::from_secs(60);
@@ -49,7 +49,7 @@ impl Compaction {
             bytes_at_last = bytes;
             // Most of the work happens here, beside the apply loop; taking the snapshot then holds it up only shortly.
             let store = self.store.clone();
-            match tokio::task::spawn_blocking(move || store.flush()).await {
+            match off_thread(move || store.flush()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => stop_process("flush the state", &error),
                 Err(_) => return,

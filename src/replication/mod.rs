@@ -59,7 +59,7 @@ pub use retention::Keep;
 
 use crate::machine::Role;
 use crate::raft;
-use crate::storage::Physical;
+use crate::storage::{Physical, off_thread};
 use crate::types::{Clock, Key, Timestamp};
 use link::Link;
 use retention::Pins;
@@ -246,7 +246,7 @@ impl Handle {
                 _ = tick.tick() => {}
             }
             let shared = self.shared.clone();
-            let kept = tokio::task::spawn_blocking(move || {
+            let kept = off_thread(move || {
                 let (parts, now) = (&shared.parts, shared.parts.clock.now());
                 let began = std::time::Instant::now();
                 let trimmed = retention::trim(parts.store.as_ref(), parts.keep, &shared.pins, now);

@@ -11,6 +11,7 @@
 mod contract;
 mod error;
 mod mem;
+mod off_thread;
 mod rocks;
 
 use std::path::Path;
@@ -20,6 +21,9 @@ use bytes::Bytes;
 
 pub use error::StorageError;
 pub use mem::MemStore;
+pub use off_thread::off_thread;
+#[cfg(feature = "sim")]
+pub use off_thread::simulated;
 pub use rocks::{RocksOptions, RocksStore};
 
 use crate::machine::{Applied, KeyUses, PageId, PageSum, Positions, Role, Stored, View};

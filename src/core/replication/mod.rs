@@ -35,6 +35,7 @@ use crate::barrier::Txn;
 use crate::crypto::cert::Identity;
 use crate::engine::{Call, EngineError, Reply};
 use crate::machine::{Applied, Batch, Command, Guard, Op, Outcome, Role};
+use crate::storage::off_thread;
 use crate::types::Secret;
 use record::RoleRecord;
 
@@ -198,7 +199,7 @@ impl Replication {
     /// Compares the trees with the rows.
     async fn check(&self) -> Result<Map<String, Value>, EngineError> {
         let (reader, now) = (self.ctx.store.reader(), self.ctx.now());
-        let checked = tokio::task::spawn_blocking(move || check::report(reader.as_ref(), now)).await;
+        let checked = off_thread(move || check::report(reader.as_ref(), now)).await;
         let checked = checked.map_err(|error| EngineError::Internal(error.to_string()))?;
         let (report, is_corrupted) = checked.map_err(crate::barrier::BarrierError::from)?;
         self.checked_at.store(now.secs(), Ordering::Relaxed);

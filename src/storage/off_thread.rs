@@ -1,0 +1,34 @@
+//! Work that blocks, off the threads that serve: scans, syncs, checkpoints.
+//!
+//! A seam: the simulator, where one thread is all there is, has it run at once, so that its order is the seed's.
+
+use tokio::task::{JoinError, spawn_blocking};
+
+/// Runs `work` on the blocking pool. It is carried through even if nobody waits for it any more.
+///
+/// # Errors
+/// If it panics, or the runtime ends first.
+pub async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
+    #[cfg(feature = "sim")]
+    if simulated::runs_inline() {
+        return Ok(work());
+    }
+    spawn_blocking(work).await
+}
+
+/// The simulator's switch.
+#[cfg(feature = "sim")]
+pub mod simulated {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    static INLINE: AtomicBool = AtomicBool::new(false);
+
+    /// From now on work runs at once, in this process.
+    pub fn run_inline() {
+        INLINE.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn runs_inline() -> bool {
+        INLINE.load(Ordering::Relaxed)
+    }
+}
