@@ -4,7 +4,9 @@
 //! failover takes, requests are refused without trying, and one task alone looks for the primary until it is found again.
 
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::outage::outlasts_failover;
 use super::replication::Links;

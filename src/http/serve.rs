@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 use super::answer::Answer;
 use super::forward::Handed;
@@ -91,6 +92,12 @@ impl Api {
         response
     }
 
+    /// Answers a client whose request did not come over HTTP: the simulator's.
+    #[cfg(feature = "sim")]
+    pub async fn serve_client(&self, request: RawRequest) -> RawResponse {
+        self.answer(request, Origin::Client { unauthenticated_metrics: false }).await
+    }
+
     /// What a standby hands on was looked at by the standby.
     async fn route_across_origins(&self, raw: RawRequest, origin: Origin) -> RawResponse {
         let page = cors::origin(&raw).filter(|_| origin != Origin::Node);
@@ -114,7 +121,7 @@ impl Api {
         if let Some(answer) = bare::local(&self.core, &head, &raw, origin).await {
             return answer.into_raw();
         }
-        let deadline = tokio::time::Instant::now() + FAILOVER_PATIENCE;
+        let deadline = Instant::now() + FAILOVER_PATIENCE;
         loop {
             let mut lasts = false;
             let not_yet = match self.core.standing() {
@@ -152,7 +159,7 @@ impl Api {
             };
             // Nothing happened so far. While another node takes over, the client waits here instead of trying again itself; not so
             // where nobody has taken over for longer than that takes.
-            if lasts || tokio::time::Instant::now() >= deadline {
+            if lasts || Instant::now() >= deadline {
                 return not_yet;
             }
             tokio::time::sleep(FAILOVER_LOOK_AGAIN).await;

@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use openraft::{Instant as _, RaftMetrics};
+use tokio::time::Instant;
 
 use super::types::Types;
 use crate::types::{Index, NodeId, Term};

@@ -14,7 +14,35 @@ pub fn install_panic_abort() {
 /// Ends the process: what was attempted has failed and cannot be undone.
 pub fn stop_process(attempted: &'static str, why: &dyn Display) -> ! {
     tracing::error!(attempted, error = %why, "raft cannot go on, the process ends");
+    #[cfg(feature = "sim")]
+    simulated::stop_host(attempted, why);
     // The log may not be written any more, or not be set up.
     eprintln!("raft cannot go on, the process ends: {attempted}: {why}");
     std::process::abort();
+}
+
+/// Where many hosts share a process, only the one that cannot go on ends.
+#[cfg(feature = "sim")]
+pub mod simulated {
+    use std::fmt::Display;
+    use std::sync::OnceLock;
+
+    static STOP: OnceLock<fn(&'static str, String)> = OnceLock::new();
+
+    /// What a panic carries that ends a host: no failure of the simulation.
+    #[derive(Clone, Copy, Debug)]
+    pub struct HostStopped;
+
+    /// Has `stop` called in place of the end of the process; it is to crash the host that runs. Once.
+    pub fn stop_hosts_with(stop: fn(&'static str, String)) {
+        // Whoever came first keeps it.
+        let _ = STOP.set(stop);
+    }
+
+    pub(super) fn stop_host(attempted: &'static str, why: &dyn Display) {
+        if let Some(stop) = STOP.get() {
+            stop(attempted, why.to_string());
+            std::panic::panic_any(HostStopped);
+        }
+    }
 }

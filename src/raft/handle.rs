@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use openraft::ReadPolicy;
@@ -11,7 +11,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardReason, InitializeError, RaftError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::adapter::StateMachine;
 use super::contact::{Heard, RoundTrips, contacts};
@@ -22,7 +22,7 @@ use super::transport::Receiver;
 use super::types::{Payload, Seat, Types};
 use super::{CommitError, Consensus, Contacts, Member, MembershipError, NotFresh, RaftStatus, membership, metrics};
 use crate::machine::{Command, Outcome, encode_command};
-use crate::storage::Physical;
+use crate::storage::{Physical, off_thread};
 use crate::types::NodeId;
 use crate::types::limits::{BATCH_BYTES_MAX, COMMIT_TIMEOUT, ENTRY_OVERHEAD_BYTES_MAX};
 
@@ -192,7 +192,7 @@ impl Consensus for Raft {
         self.log.stop().await;
         let store = self.store.clone();
         // So that the next start has nothing to replay; if it fails, it replays.
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || store.flush()).await {
+        if let Ok(Err(error)) = off_thread(move || store.flush()).await {
             tracing::warn!(%error, "the state could not be flushed");
         }
     }

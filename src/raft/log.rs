@@ -5,29 +5,29 @@
 //! Not here: reading (`log_state`), the bytes (`log_file`), the thread (`log_thread`), when to purge (`compaction`).
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, mpsc};
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
 
 use openraft::OptionalSend;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::StartError;
+use super::disk::{Depth, Disk, Open};
 use super::entry::{entry_len, put_entry, put_log_id, put_log_id_opt, put_vote};
 use super::log_file::{MarkFile, Place, Recovered, SEGMENT_BYTES, Slot, head_frame, kind, put_frame, recover, segment_path};
 use super::log_state::{Kept, LogReader, Shared, State};
-use super::log_sync::{Depth, LogSync};
-use super::log_thread::{Job, LogCounts, Then, Writer, create_segment, spawn};
+use super::log_sync::LogSync;
+use super::log_thread::{Job, Jobs, LogCounts, Then, Writer, create_segment, spawn};
 use super::types::{Entry, LogId, Types, Vote};
 
 /// Owns the log.
 pub struct LogStore {
     shared: Arc<Shared>,
-    jobs: mpsc::Sender<Job>,
+    jobs: Jobs,
     /// Segments and the highest index that each ever held.
     segments: VecDeque<(u64, u64)>,
     /// Where the next frame goes.
@@ -38,7 +38,7 @@ pub struct LogStore {
 /// What others may do with a log that openraft owns.
 #[derive(Clone)]
 pub struct LogControl {
-    jobs: mpsc::Sender<Job>,
+    jobs: Jobs,
     shared: Arc<Shared>,
     /// What was done so far.
     pub counts: Arc<LogCounts>,
@@ -90,21 +90,18 @@ impl LogControl {
     }
 }
 
-/// Opens the log in `folder`, cuts a torn tail off, and starts its thread. `applied` is how far the state reaches.
+/// Opens the log in `folder` on `disk`, cuts a torn tail off, and starts its thread. `applied` is how far the state reaches.
 ///
 /// # Errors
 /// If it cannot be read or written, or ends before what this node has acknowledged.
-pub fn open(folder: &Path, applied: Option<LogId>) -> Result<LogStore, StartError> {
+pub fn open(disk: &Arc<dyn Disk>, folder: &Path, applied: Option<LogId>) -> Result<LogStore, StartError> {
     let counts = Arc::new(LogCounts::default());
-    open_with(folder, applied, counts.clone(), LogSync::new(counts))
-}
-
-fn open_with(folder: &Path, applied: Option<LogId>, counts: Arc<LogCounts>, sync: LogSync) -> Result<LogStore, StartError> {
+    let sync = LogSync::new(counts.clone(), disk.clone());
     let files = folder.join("log");
     let io = |action: &'static str| move |source: io::Error| StartError::Io { action, source };
-    std::fs::create_dir_all(&files).map_err(io("make the folder of the raft log"))?;
-    let (mut mark, acknowledged) = MarkFile::open(&folder.join("acknowledged")).map_err(io("open the mark of the raft log"))?;
-    let found = recover(&files).map_err(io("read the raft log"))?;
+    disk.make_folder(&files).map_err(io("make the folder of the raft log"))?;
+    let (mut mark, acknowledged) = MarkFile::open(&**disk, &folder.join("acknowledged")).map_err(io("open the mark of the raft log"))?;
+    let found = recover(&**disk, &files).map_err(io("read the raft log"))?;
     let has_lost_all = found.vote.is_none() && found.slots.is_empty() && applied.is_some();
     if found.end < acknowledged || has_lost_all {
         tracing::error!(found = ?found.end, ?acknowledged, ?applied, "the raft log has lost what this node acknowledged");
@@ -119,16 +116,16 @@ fn open_with(folder: &Path, applied: Option<LogId>, counts: Arc<LogCounts>, sync
         create_segment(&files, 1, &head, &sync).map_err(io("begin the raft log"))?
     } else {
         let path = segment_path(&files, end.segment);
-        File::options().read(true).append(true).open(path).map_err(io("open the raft log"))?
+        disk.open(&path, Open::Append).map_err(io("open the raft log"))?
     };
     // What was read may only be in the page cache of a process that died: nobody has been promised it.
-    sync.file(&file, Depth::All).map_err(io("sync the raft log"))?;
+    sync.file(&*file, Depth::All).map_err(io("sync the raft log"))?;
     mark.raise(end).and_then(|()| mark.sync(&sync)).map_err(io("write the mark of the raft log"))?;
 
     let kept = slots.into_iter().map(|slot| Kept { slot, entry: None }).collect::<VecDeque<_>>();
     let cached_from = kept.back().map_or(0, |kept| kept.slot.id.index + 1);
     let state = State { kept, vote, committed, purged, durable: end, cached_bytes: 0, cached_from };
-    let shared = Arc::new(Shared { folder: files.clone(), state: Mutex::new(state) });
+    let shared = Arc::new(Shared { disk: disk.clone(), folder: files.clone(), state: Mutex::new(state) });
     let dead = Arc::new(AtomicBool::new(false));
     let durable = {
         let shared = shared.clone();

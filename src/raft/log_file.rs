@@ -5,15 +5,15 @@
 //! a log that ends before it has lost something that this node acknowledged. Not here: who writes when (`log_thread`).
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes};
 
+use super::disk::{Depth, Disk, DiskFile, Open};
 use super::entry::{Malformed, get_entry, get_log_id, get_log_id_opt, get_vote, put_log_id_opt, put_vote};
-use super::log_sync::{Depth, LogSync};
+use super::log_sync::LogSync;
 use super::types::{Entry, LogId, Vote};
 
 /// A segment is closed at this size: small enough that purging gives space back in good steps.
@@ -114,9 +114,9 @@ fn take_frame(from: &mut Bytes) -> Option<Bytes> {
 }
 
 /// Reads the entry at `slot`.
-pub fn read_entry(file: &File, slot: &Slot) -> io::Result<Entry> {
+pub fn read_entry(file: &dyn DiskFile, slot: &Slot) -> io::Result<Entry> {
     let mut frame = vec![0; FRAME_HEAD + slot.len as usize];
-    file.read_exact_at(&mut frame, slot.place.at)?;
+    file.read_at(&mut frame, slot.place.at)?;
     let mut record = take_frame(&mut Bytes::from(frame)).ok_or_else(|| damaged("an entry of the raft log is damaged"))?;
     record.advance(1);
     get_entry(&mut record).map_err(|error| damaged(&error.to_string()))
@@ -130,13 +130,10 @@ fn damaged(what: &str) -> io::Error {
 ///
 /// # Errors
 /// If the files cannot be read, or are damaged elsewhere than at their end.
-pub fn recover(folder: &Path) -> io::Result<Recovered> {
-    let mut numbers = Vec::new();
-    for file in fs::read_dir(folder)? {
-        let name = file?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_suffix(".log")).and_then(|hex| u64::from_str_radix(hex, 16).ok());
-        numbers.extend(number);
-    }
+pub fn recover(disk: &dyn Disk, folder: &Path) -> io::Result<Recovered> {
+    let names = disk.names(folder)?;
+    let number = |name: &String| name.strip_suffix(".log").and_then(|hex| u64::from_str_radix(hex, 16).ok());
+    let mut numbers: Vec<u64> = names.iter().filter_map(number).collect();
     numbers.sort_unstable();
     let mut found = Recovered::default();
     for (nth, &segment) in numbers.iter().enumerate() {
@@ -145,7 +142,7 @@ pub fn recover(folder: &Path) -> io::Result<Recovered> {
             return Err(damaged("a segment of the raft log is missing"));
         }
         let path = segment_path(folder, segment);
-        let bytes = Bytes::from(fs::read(&path)?);
+        let bytes = Bytes::from(disk.read(&path)?);
         let good = found.replay(segment, bytes.clone())?;
         if good == 0 || good < bytes.len() as u64 {
             if !is_last {
@@ -154,12 +151,12 @@ pub fn recover(folder: &Path) -> io::Result<Recovered> {
             tracing::warn!(segment, bytes = bytes.len() as u64 - good, "the end of the raft log was torn and is cut off");
             if good == 0 {
                 // Torn while it was begun: the one before is still the last.
-                fs::remove_file(&path)?;
+                disk.remove(&path)?;
                 break;
             }
-            let file = File::options().write(true).open(&path)?;
-            file.set_len(good)?;
-            file.sync_all()?;
+            let file = disk.open(&path, Open::Append)?;
+            file.cut(good)?;
+            file.sync(Depth::All)?;
         }
         found.end = Place { segment, at: good };
     }
@@ -234,7 +231,7 @@ impl Recovered {
 
 /// The low-water mark: two copies, written in turn, so that one is always whole.
 pub struct MarkFile {
-    file: File,
+    file: Arc<dyn DiskFile>,
     turn: u64,
 }
 
@@ -243,12 +240,12 @@ impl MarkFile {
     ///
     /// # Errors
     /// If the file cannot be opened or read.
-    pub fn open(path: &Path) -> io::Result<(Self, Place)> {
-        let file = File::options().create(true).truncate(false).read(true).write(true).open(path)?;
+    pub fn open(disk: &dyn Disk, path: &Path) -> io::Result<(Self, Place)> {
+        let file = disk.open(path, Open::InPlace)?;
         let mut newest = Place::default();
         for turn in 0..2 {
             let mut copy = [0; 20];
-            if file.read_exact_at(&mut copy, turn * 64).is_err() {
+            if file.read_at(&mut copy, turn * 64).is_err() {
                 continue;
             }
             let (place, mut crc) = copy.split_at(16);
@@ -271,7 +268,7 @@ impl MarkFile {
         let crc = crc32fast::hash(&copy[..16]);
         copy[16..].copy_from_slice(&crc.to_be_bytes());
         self.turn ^= 1;
-        self.file.write_all_at(&copy, self.turn * 64)
+        self.file.write_at(&copy, self.turn * 64)
     }
 
     /// Makes the mark itself durable.
@@ -279,6 +276,6 @@ impl MarkFile {
     /// # Errors
     /// If the file cannot be synced.
     pub fn sync(&self, sync: &LogSync) -> io::Result<()> {
-        sync.file(&self.file, Depth::Bytes)
+        sync.file(&*self.file, Depth::Bytes)
     }
 }

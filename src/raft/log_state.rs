@@ -4,7 +4,6 @@
 
 use std::collections::VecDeque;
 use std::fmt::Debug;
-use std::fs::File;
 use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::path::PathBuf;
@@ -13,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use futures::{Stream, stream};
 use openraft::{OptionalSend, RaftLogReader};
 
+use super::disk::{Disk, DiskFile, Open};
 use super::entry::entry_len;
 use super::log_file::{Place, Slot, read_entry, segment_path};
 use super::types::{Entry, LogId, Types, Vote};
@@ -76,6 +76,7 @@ impl State {
 }
 
 pub struct Shared {
+    pub disk: Arc<dyn Disk>,
     pub folder: PathBuf,
     pub state: Mutex<State>,
 }
@@ -159,7 +160,7 @@ impl LogReader {
             });
             within.map(|kept| (kept.slot, kept.entry.clone())).collect()
         };
-        let mut open: Option<(u64, File)> = None;
+        let mut open: Option<(u64, Arc<dyn DiskFile>)> = None;
         let mut entries = Vec::with_capacity(found.len());
         for (slot, entry) in found {
             entries.push(match entry {
@@ -168,11 +169,11 @@ impl LogReader {
                     let file = match &open {
                         Some((segment, file)) if *segment == slot.place.segment => file,
                         _ => {
-                            let file = File::open(segment_path(&self.0.folder, slot.place.segment))?;
+                            let file = self.0.disk.open(&segment_path(&self.0.folder, slot.place.segment), Open::Read)?;
                             &open.insert((slot.place.segment, file)).1
                         }
                     };
-                    read_entry(file, &slot)?
+                    read_entry(&**file, &slot)?
                 }
             });
         }

@@ -9,51 +9,34 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use super::disk::{Depth, Disk, DiskFile};
 use super::log_thread::LogCounts;
 use super::metrics;
-
-/// What of a file becomes durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Depth {
-    /// Its bytes, and its length: fdatasync.
-    Bytes,
-    /// All that the system knows of it: fsync. For new files, and for folders.
-    All,
-}
-
-type Call = dyn Fn(&File, Depth) -> io::Result<()> + Send + Sync;
 
 /// Syncs and counts.
 #[derive(Clone)]
 pub struct LogSync {
     counts: Arc<LogCounts>,
-    call: Arc<Call>,
+    disk: Arc<dyn Disk>,
 }
 
 impl LogSync {
-    /// By the system's calls.
-    pub fn new(counts: Arc<LogCounts>) -> Self {
-        Self::by(counts, |file, depth| match depth {
-            Depth::Bytes => file.sync_data(),
-            Depth::All => file.sync_all(),
-        })
+    /// For files on `disk`.
+    pub fn new(counts: Arc<LogCounts>, disk: Arc<dyn Disk>) -> Self {
+        Self { counts, disk }
     }
 
-    /// By another call: tests see what is synced.
-    pub fn by(counts: Arc<LogCounts>, call: impl Fn(&File, Depth) -> io::Result<()> + Send + Sync + 'static) -> Self {
-        Self { counts, call: Arc::new(call) }
+    /// Where the files lie.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
     }
 
     /// Makes `file` durable.
     ///
     /// # Errors
     /// If it cannot be: then nothing is known of what is.
-    pub fn file(&self, file: &File, depth: Depth) -> io::Result<()> {
-        let began = Instant::now();
-        (self.call)(file, depth)?;
-        self.counts.syncs.fetch_add(1, Ordering::Relaxed);
-        metrics::log_synced(began.elapsed());
-        Ok(())
+    pub fn file(&self, file: &dyn DiskFile, depth: Depth) -> io::Result<()> {
+        self.counted(|| file.sync(depth))
     }
 
     /// Makes the names in `folder` durable.
@@ -61,7 +44,15 @@ impl LogSync {
     /// # Errors
     /// If they cannot be.
     pub fn folder(&self, folder: &Path) -> io::Result<()> {
-        self.file(&File::open(folder)?, Depth::All)
+        self.counted(|| self.disk.sync_folder(folder))
+    }
+
+    fn counted(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let began = Instant::now();
+        sync()?;
+        self.counts.syncs.fetch_add(1, Ordering::Relaxed);
+        metrics::log_synced(began.elapsed());
+        Ok(())
     }
 }
 

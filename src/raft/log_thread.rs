@@ -1,20 +1,21 @@
-//! The one thread that writes the log: it takes all that waits, writes it, syncs once, and then tells everyone, in order.
+//! The one thread that writes the log, or the simulator's task: it takes all that waits, writes it, syncs once, and then tells everyone, in order.
 //!
 //! A failed write or sync ends the process: what the kernel then holds is unknown, and trying again would hide the loss.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use openraft::storage::IOFlushed;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
+use super::disk::{Depth, DiskFile, Open};
 use super::fatal::stop_process;
 use super::log_file::{MarkFile, Place, segment_path};
-use super::log_sync::{Depth, LogSync};
+use super::log_sync::LogSync;
 use super::metrics;
 use super::types::Types;
 
@@ -56,7 +57,7 @@ pub struct LogCounts {
 /// The thread's side.
 pub struct Writer {
     pub folder: PathBuf,
-    pub file: File,
+    pub file: Arc<dyn DiskFile>,
     pub end: Place,
     pub mark: MarkFile,
     pub sync: LogSync,
@@ -69,82 +70,174 @@ pub struct Writer {
     pub unsynced: bool,
 }
 
+/// The way to whoever writes.
+#[derive(Clone)]
+pub enum Jobs {
+    /// A thread.
+    Thread(mpsc::Sender<Job>),
+    /// A task, where time is simulated.
+    #[cfg(feature = "sim")]
+    Task(tokio::sync::mpsc::UnboundedSender<Job>),
+}
+
+/// Whoever writes has ended.
+#[derive(Debug)]
+pub struct Ended;
+
+impl Jobs {
+    /// Hands work over.
+    ///
+    /// # Errors
+    /// If nobody takes it any more.
+    pub fn send(&self, job: Job) -> Result<(), Ended> {
+        match self {
+            Self::Thread(jobs) => jobs.send(job).map_err(|_| Ended),
+            #[cfg(feature = "sim")]
+            Self::Task(jobs) => jobs.send(job).map_err(|_| Ended),
+        }
+    }
+}
+
 /// Starts the thread.
 ///
 /// # Errors
 /// If the system gives none.
-pub fn spawn(writer: Writer) -> io::Result<mpsc::Sender<Job>> {
+pub fn spawn(writer: Writer) -> io::Result<Jobs> {
+    #[cfg(feature = "sim")]
+    if writer.sync.disk().simulated_sync().is_some() {
+        let (jobs, queue) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(writer.run_simulated(queue));
+        return Ok(Jobs::Task(jobs));
+    }
     let (jobs, queue) = mpsc::channel();
     std::thread::Builder::new().name("raft-log".to_owned()).spawn(move || writer.run(&queue))?;
-    Ok(jobs)
+    Ok(Jobs::Thread(jobs))
+}
+
+/// What is written and synced together.
+#[derive(Default)]
+struct Round {
+    frames: Vec<u8>,
+    waiting: Vec<Then>,
+    entries: u64,
+    sync: bool,
+    /// Segments to remove: the first, and the first that stays.
+    remove: Option<(u64, u64)>,
+    stop: Option<oneshot::Sender<()>>,
 }
 
 impl Writer {
     fn run(mut self, queue: &mpsc::Receiver<Job>) {
-        let mut frames = Vec::new();
-        let mut waiting = Vec::new();
+        let mut round = Round::default();
         while let Ok(job) = queue.recv() {
-            let (mut next, mut sync, mut entries, mut remove, mut stop) = (Some(job), false, 0, None, None);
-            while let Some(job) = next.take() {
-                if self.dead.load(Ordering::Acquire) {
-                    return;
-                }
-                match job {
-                    Job::Write { frames: more, entries: count, sync: wants, then } => {
-                        frames.extend_from_slice(&more);
-                        entries += count;
-                        sync |= wants;
-                        waiting.push(then);
-                    }
-                    Job::Begin { segment, head } => {
-                        let began = self.write(&mut frames).and_then(|()| self.sync()).and_then(|()| self.begin(segment, &head));
-                        began.unwrap_or_else(|error| stop_process("begin a segment of the raft log", &error));
-                        sync = true;
-                    }
-                    Job::Remove { before, first } => {
-                        remove = Some((first, before));
-                        sync = true;
-                    }
-                    Job::Stop { then } => {
-                        sync = true;
-                        stop = Some(then);
-                    }
-                }
-                if frames.len() < BATCH_BYTES && stop.is_none() {
-                    next = queue.try_recv().ok();
-                }
-            }
-            let written = self.write(&mut frames).and_then(|()| if sync { self.sync() } else { Ok(()) });
-            written.unwrap_or_else(|error| stop_process("write the raft log", &error));
-            self.counts.entries.fetch_add(entries, Ordering::Relaxed);
-            metrics::log_entries(entries);
-            if let Some((first, before)) = remove {
-                self.remove(first, before);
-            }
-            for then in waiting.drain(..) {
-                match then {
-                    Then::Nobody => {}
-                    Then::Raft(flushed) => flushed.io_completed(Ok(())),
-                    Then::Caller(caller) => {
-                        let _ = caller.send(());
-                    }
-                }
-            }
-            if let Some(then) = stop {
-                if let Err(error) = self.mark.sync(&self.sync) {
-                    tracing::warn!(%error, "the mark of the raft log could not be synced");
-                }
-                drop(self);
-                // Whoever asked may have gone.
-                let _ = then.send(());
+            if !self.gather(&mut round, job, || queue.try_recv().ok()) {
                 return;
+            }
+            self.write_all(&mut round);
+            self.sync_all(&mut round);
+            self.tell(&mut round);
+            if let Some(then) = round.stop.take() {
+                return self.end(then);
             }
         }
     }
 
+    /// The same as a task, whose syncs take the disk's time: what was written lies there unsynced meanwhile.
+    #[cfg(feature = "sim")]
+    async fn run_simulated(mut self, mut queue: tokio::sync::mpsc::UnboundedReceiver<Job>) {
+        let mut round = Round::default();
+        while let Some(job) = queue.recv().await {
+            if !self.gather(&mut round, job, || queue.try_recv().ok()) {
+                return;
+            }
+            self.write_all(&mut round);
+            if round.sync {
+                tokio::time::sleep(self.sync.disk().simulated_sync().unwrap_or_default()).await;
+            }
+            self.sync_all(&mut round);
+            self.tell(&mut round);
+            if let Some(then) = round.stop.take() {
+                return self.end(then);
+            }
+        }
+    }
+
+    /// Takes all that waits into `round`; false if nothing is to be written any more.
+    fn gather(&mut self, round: &mut Round, first: Job, mut more: impl FnMut() -> Option<Job>) -> bool {
+        let mut next = Some(first);
+        while let Some(job) = next.take() {
+            if self.dead.load(Ordering::Acquire) {
+                return false;
+            }
+            match job {
+                Job::Write { frames, entries, sync, then } => {
+                    round.frames.extend_from_slice(&frames);
+                    round.entries += entries;
+                    round.sync |= sync;
+                    round.waiting.push(then);
+                }
+                Job::Begin { segment, head } => {
+                    let began = self.write(&mut round.frames).and_then(|()| self.sync()).and_then(|()| self.begin(segment, &head));
+                    began.unwrap_or_else(|error| stop_process("begin a segment of the raft log", &error));
+                    round.sync = true;
+                }
+                Job::Remove { before, first } => {
+                    round.remove = Some((first, before));
+                    round.sync = true;
+                }
+                Job::Stop { then } => {
+                    round.sync = true;
+                    round.stop = Some(then);
+                }
+            }
+            if round.frames.len() < BATCH_BYTES && round.stop.is_none() {
+                next = more();
+            }
+        }
+        true
+    }
+
+    fn write_all(&mut self, round: &mut Round) {
+        self.write(&mut round.frames).unwrap_or_else(|error| stop_process("write the raft log", &error));
+    }
+
+    fn sync_all(&mut self, round: &mut Round) {
+        if std::mem::take(&mut round.sync) {
+            self.sync().unwrap_or_else(|error| stop_process("write the raft log", &error));
+        }
+        let entries = std::mem::take(&mut round.entries);
+        self.counts.entries.fetch_add(entries, Ordering::Relaxed);
+        metrics::log_entries(entries);
+        if let Some((first, before)) = round.remove.take() {
+            self.remove(first, before);
+        }
+    }
+
+    /// Tells all who wait, in order.
+    fn tell(&self, round: &mut Round) {
+        for then in round.waiting.drain(..) {
+            match then {
+                Then::Nobody => {}
+                Then::Raft(flushed) => flushed.io_completed(Ok(())),
+                Then::Caller(caller) => {
+                    let _ = caller.send(());
+                }
+            }
+        }
+    }
+
+    fn end(self, then: oneshot::Sender<()>) {
+        if let Err(error) = self.mark.sync(&self.sync) {
+            tracing::warn!(%error, "the mark of the raft log could not be synced");
+        }
+        drop(self);
+        // Whoever asked may have gone.
+        let _ = then.send(());
+    }
+
     fn write(&mut self, frames: &mut Vec<u8>) -> io::Result<()> {
         if !frames.is_empty() {
-            self.file.write_all(frames)?;
+            self.file.append(frames)?;
             self.end.at += frames.len() as u64;
             self.counts.bytes.fetch_add(frames.len() as u64, Ordering::Relaxed);
             metrics::log_bytes(frames.len() as u64);
@@ -159,7 +252,7 @@ impl Writer {
         if !self.unsynced {
             return Ok(());
         }
-        self.sync.file(&self.file, Depth::Bytes)?;
+        self.sync.file(&*self.file, Depth::Bytes)?;
         self.unsynced = false;
         self.mark.raise(self.end)?;
         if self.mark_synced.elapsed() > MARK_SYNC_EVERY {
@@ -178,7 +271,7 @@ impl Writer {
 
     fn remove(&self, first: u64, before: u64) {
         for segment in first..before {
-            if let Err(error) = std::fs::remove_file(segment_path(&self.folder, segment)) {
+            if let Err(error) = self.sync.disk().remove(&segment_path(&self.folder, segment)) {
                 // Oldest first, so that no gap is left: what stays is only space.
                 tracing::warn!(%error, segment, "a purged segment of the raft log could not be removed");
                 break;
@@ -191,10 +284,10 @@ impl Writer {
 ///
 /// # Errors
 /// If it exists or cannot be written.
-pub fn create_segment(folder: &Path, segment: u64, head: &[u8], sync: &LogSync) -> io::Result<File> {
-    let mut file = File::options().create_new(true).read(true).append(true).open(segment_path(folder, segment))?;
-    file.write_all(head)?;
-    sync.file(&file, Depth::All)?;
+pub fn create_segment(folder: &Path, segment: u64, head: &[u8], sync: &LogSync) -> io::Result<Arc<dyn DiskFile>> {
+    let file = sync.disk().open(&segment_path(folder, segment), Open::New)?;
+    file.append(head)?;
+    sync.file(&*file, Depth::All)?;
     sync.folder(folder)?;
     Ok(file)
 }

@@ -8,6 +8,7 @@ mod adapter;
 mod compaction;
 mod config;
 mod contact;
+pub mod disk;
 mod entry;
 mod fatal;
 mod handle;

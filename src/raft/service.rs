@@ -15,6 +15,7 @@ use super::adapter::{StateMachine, stored_state};
 use super::compaction::Compaction;
 use super::config::config;
 use super::contact::{Heard, RoundTrips};
+use super::disk::{Disk, SystemDisk};
 use super::handle::Raft;
 use super::log::{self, LogStore};
 use super::network::Network;
@@ -22,7 +23,7 @@ use super::receiver::Gated;
 use super::snapshot::Shelf;
 use super::transport::Transport;
 use super::{Observer, watcher};
-use crate::storage::Physical;
+use crate::storage::{Physical, off_thread};
 use crate::types::NodeId;
 
 /// How this node takes part.
@@ -32,6 +33,8 @@ pub struct Options {
     pub node_id: NodeId,
     /// Where the log, the vote and snapshots lie: a folder of their own, made if missing. The state lies elsewhere (`storage`).
     pub folder: PathBuf,
+    /// What the log is written to.
+    pub disk: Arc<dyn Disk>,
     /// How often the leader speaks, and the life of one append message.
     pub heartbeat_interval: Duration,
     /// Shortest and longest wait without a leader before a node stands for election; the longest is also the leader's lease.
@@ -52,6 +55,7 @@ impl Options {
         Self {
             node_id,
             folder: folder.into(),
+            disk: Arc::new(SystemDisk),
             heartbeat_interval: Duration::from_millis(100),
             election_timeout: (Duration::from_millis(500), Duration::from_millis(1000)),
             snapshot_entries: 100_000,
@@ -103,10 +107,10 @@ pub async fn start(
     let io = |action: &'static str| move |source: std::io::Error| StartError::Io { action, source };
     let config = Arc::new(config(&options)?);
     let (applied, _) = stored_state(&*store).map_err(io("read how far the state reaches"))?;
-    let folder = options.folder.clone();
-    let opened = tokio::task::spawn_blocking(move || -> Result<(LogStore, Shelf), StartError> {
+    let (folder, disk) = (options.folder.clone(), options.disk.clone());
+    let opened = off_thread(move || -> Result<(LogStore, Shelf), StartError> {
         std::fs::create_dir_all(&folder).map_err(io("make the raft folder"))?;
-        Ok((log::open(&folder, applied)?, Shelf::open(&folder).map_err(io("open the snapshots"))?))
+        Ok((log::open(&disk, &folder, applied)?, Shelf::open(&folder).map_err(io("open the snapshots"))?))
     });
     let (log, shelf) = opened.await.map_err(|error| StartError::Raft(error.to_string()))??;
     let (log_control, shelf) = (log.control(), Arc::new(shelf));

@@ -1,11 +1,12 @@
 //! Drives an [`Applier`] over streams to the primary: connects, proposes, reconnects with back-off through all known addresses.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::{BoxFuture, OptionFuture};
 use tokio::sync::mpsc::Sender;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::applier::{Applier, ApplyAction, ApplyEvent, Phase};

@@ -1,6 +1,5 @@
 //! What the log promises: nothing acknowledged is lost unnoticed.
 
-use std::os::unix::fs::MetadataExt;
 use std::sync::Condvar;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,8 +7,14 @@ use openraft::type_config::TypeConfigExt;
 use openraft::vote::RaftLeaderId;
 use openraft::{EntryPayload, RaftLogReader};
 
+use super::super::disk::{DiskFile, SystemDisk};
 use super::super::types::Payload;
 use super::*;
+
+fn reopen(folder: &Path, applied: Option<LogId>) -> Result<LogStore, StartError> {
+    let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
+    open(&disk, folder, applied)
+}
 
 fn id(term: u64, index: u64) -> LogId {
     LogId::new(RaftLeaderId::new(term, 1), index)
@@ -34,7 +39,7 @@ async fn indexes(store: &mut LogStore) -> Vec<(u64, u64)> {
 #[tokio::test]
 async fn all_that_was_written_is_there_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let mut store = open(folder.path(), None).unwrap();
+    let mut store = reopen(folder.path(), None).unwrap();
     store.save_vote(&Vote::new_committed(1, 1)).await.unwrap();
     append(&mut store, (0..10).map(|index| entry(1, index))).await;
     store.truncate_after(Some(id(1, 6))).await.unwrap();
@@ -46,7 +51,7 @@ async fn all_that_was_written_is_there_after_a_restart() {
     assert_eq!(indexes(&mut store).await, wanted);
     store.control().stop().await;
 
-    let mut store = open(folder.path(), Some(id(1, 5))).unwrap();
+    let mut store = reopen(folder.path(), Some(id(1, 5))).unwrap();
     assert_eq!(indexes(&mut store).await, wanted);
     let mut reader = store.get_log_reader().await;
     assert_eq!(reader.read_vote().await.unwrap(), Some(Vote::new(3, 1)));
@@ -63,28 +68,28 @@ async fn all_that_was_written_is_there_after_a_restart() {
 #[tokio::test]
 async fn a_torn_tail_is_cut_off_and_written_over() {
     let folder = tempfile::tempdir().unwrap();
-    let mut store = open(folder.path(), None).unwrap();
+    let mut store = reopen(folder.path(), None).unwrap();
     append(&mut store, (0..3).map(|index| entry(1, index))).await;
     store.control().stop().await;
     let path = segment_path(&folder.path().join("log"), 1);
     let whole = std::fs::read(&path).unwrap();
     for torn in [&[0_u8][..], &[0, 0, 0, 40, 1, 2, 3, 4, 5][..], &[0xff; 64][..], &[0; 100][..]] {
         std::fs::write(&path, [&whole[..], torn].concat()).unwrap();
-        let mut store = open(folder.path(), None).unwrap();
+        let mut store = reopen(folder.path(), None).unwrap();
         assert_eq!(indexes(&mut store).await.len(), 3, "{torn:?}");
         store.control().stop().await;
         assert_eq!(std::fs::read(&path).unwrap(), whole);
     }
-    let mut store = open(folder.path(), None).unwrap();
+    let mut store = reopen(folder.path(), None).unwrap();
     append(&mut store, [entry(1, 3)]).await;
     store.control().stop().await;
-    assert_eq!(indexes(&mut open(folder.path(), None).unwrap()).await.len(), 4);
+    assert_eq!(indexes(&mut reopen(folder.path(), None).unwrap()).await.len(), 4);
 }
 
 #[tokio::test]
 async fn a_log_that_ends_before_the_mark_does_not_open() {
     let folder = tempfile::tempdir().unwrap();
-    let mut store = open(folder.path(), None).unwrap();
+    let mut store = reopen(folder.path(), None).unwrap();
     append(&mut store, (0..3).map(|index| entry(1, index))).await;
     // A lost vote is as bad as a lost entry.
     store.save_vote(&Vote::new(5, 1)).await.unwrap();
@@ -92,31 +97,31 @@ async fn a_log_that_ends_before_the_mark_does_not_open() {
     let path = segment_path(&folder.path().join("log"), 1);
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
-    assert!(matches!(open(folder.path(), None), Err(StartError::LogTooShort { found: 2, .. })));
+    assert!(matches!(reopen(folder.path(), None), Err(StartError::LogTooShort { found: 2, .. })));
 }
 
 #[tokio::test]
 async fn a_log_that_is_gone_while_the_state_is_there_does_not_open() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(matches!(open(folder.path(), Some(id(1, 7))), Err(StartError::LogTooShort { applied: 7, .. })));
+    assert!(matches!(reopen(folder.path(), Some(id(1, 7))), Err(StartError::LogTooShort { applied: 7, .. })));
 }
 
 #[tokio::test]
 async fn what_was_not_synced_when_the_machine_died_was_not_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
-    let mut store = open(folder.path(), None).unwrap();
+    let mut store = reopen(folder.path(), None).unwrap();
     append(&mut store, [entry(1, 0)]).await;
     store.control().pull_the_plug();
     let (tell, told) = Types::oneshot();
     store.append([entry(1, 1)], IOFlushed::signal(tell)).await.unwrap();
     assert!(told.await.is_err());
-    assert_eq!(indexes(&mut open(folder.path(), None).unwrap()).await, vec![(1, 0)]);
+    assert_eq!(indexes(&mut reopen(folder.path(), None).unwrap()).await, vec![(1, 0)]);
 }
 
 #[tokio::test]
 async fn full_segments_are_closed_and_removed_once_purged() {
     let folder = tempfile::tempdir().unwrap();
-    let mut store = open(folder.path(), None).unwrap();
+    let mut store = reopen(folder.path(), None).unwrap();
     store.save_vote(&Vote::new_committed(1, 1)).await.unwrap();
     let big = |index| Entry { log_id: id(1, index), payload: EntryPayload::Normal(Payload(vec![7; 2 * 1024 * 1024].into())) };
     for index in 0..80 {
@@ -132,13 +137,13 @@ async fn full_segments_are_closed_and_removed_once_purged() {
     store.save_vote(&Vote::new_committed(2, 1)).await.unwrap();
     store.control().stop().await;
     assert_eq!(count(), 1);
-    let mut store = open(folder.path(), None).unwrap();
+    let mut store = reopen(folder.path(), None).unwrap();
     assert_eq!(indexes(&mut store).await.first(), Some(&(1, 71)));
     assert_eq!(store.get_log_reader().await.read_vote().await.unwrap(), Some(Vote::new_committed(2, 1)));
 }
 
 /// Lets the syncs of a log through one by one, and remembers them.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 struct Gate {
     /// Syncs of segments that began.
     begun: Arc<AtomicU64>,
@@ -148,19 +153,65 @@ struct Gate {
     admitted: Arc<(Mutex<u64>, Condvar)>,
 }
 
+/// A file behind the gate.
+struct Gated {
+    file: Arc<dyn DiskFile>,
+    /// The mark has its own syncs, by time.
+    is_mark: bool,
+    gate: Gate,
+}
+
 impl Gate {
     fn admit(&self, up_to: u64) {
         *self.admitted.0.lock().unwrap() = up_to;
         self.admitted.1.notify_all();
     }
+}
 
-    fn sync(&self, file: &File, depth: Depth, mark: u64) -> io::Result<()> {
-        if depth == Depth::Bytes && file.metadata()?.ino() != mark {
-            let nth = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
-            let (admitted, changed) = &*self.admitted;
+impl DiskFile for Gated {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        self.file.append(bytes)
+    }
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        self.file.write_at(bytes, at)
+    }
+    fn read_at(&self, out: &mut [u8], at: u64) -> io::Result<()> {
+        self.file.read_at(out, at)
+    }
+    fn cut(&self, len: u64) -> io::Result<()> {
+        self.file.cut(len)
+    }
+    fn sync(&self, depth: Depth) -> io::Result<()> {
+        if depth == Depth::Bytes && !self.is_mark {
+            let nth = self.gate.begun.fetch_add(1, Ordering::SeqCst) + 1;
+            let (admitted, changed) = &*self.gate.admitted;
             drop(changed.wait_while(admitted.lock().unwrap(), |admitted| *admitted < nth).unwrap());
         }
-        file.sync_all()?;
+        self.file.sync(depth)?;
+        self.gate.calls.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+impl Disk for Gate {
+    fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        SystemDisk.make_folder(folder)
+    }
+    fn names(&self, folder: &Path) -> io::Result<Vec<String>> {
+        SystemDisk.names(folder)
+    }
+    fn read(&self, file: &Path) -> io::Result<Vec<u8>> {
+        SystemDisk.read(file)
+    }
+    fn open(&self, file: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
+        let is_mark = file.ends_with("acknowledged");
+        Ok(Arc::new(Gated { file: SystemDisk.open(file, how)?, is_mark, gate: self.clone() }))
+    }
+    fn remove(&self, file: &Path) -> io::Result<()> {
+        SystemDisk.remove(file)
+    }
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        SystemDisk.sync_folder(folder)?;
         self.calls.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
@@ -169,14 +220,10 @@ impl Gate {
 #[tokio::test]
 async fn each_append_is_one_sync_and_all_that_wait_for_it_share_the_next() {
     let folder = tempfile::tempdir().unwrap();
-    // The mark has its own syncs, by time: told apart by its file.
-    let mark = File::create(folder.path().join("acknowledged")).unwrap().metadata().unwrap().ino();
-    let (gate, counts) = (Gate::default(), Arc::new(LogCounts::default()));
-    let sync = LogSync::by(counts.clone(), {
-        let gate = gate.clone();
-        move |file, depth| gate.sync(file, depth, mark)
-    });
-    let mut store = open_with(folder.path(), None, counts.clone(), sync).unwrap();
+    let gate = Gate::default();
+    let disk: Arc<dyn Disk> = Arc::new(gate.clone());
+    let mut store = open(&disk, folder.path(), None).unwrap();
+    let counts = store.control().counts;
     gate.admit(5);
     for index in 0..5 {
         append(&mut store, [entry(1, index)]).await;
