@@ -4,6 +4,7 @@ mod addresses;
 #[cfg(test)]
 mod aging;
 mod args;
+pub mod assembly;
 mod banner;
 pub mod config;
 mod data_folder;

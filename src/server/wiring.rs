@@ -3,7 +3,7 @@
 //! Ports first, so that a taken one costs nothing; then what lies on disk, Raft, core, and last the doors.
 
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,21 +11,21 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::addresses::{self, Addresses};
+use super::assembly::{Assembly, Ground};
 use super::config::{Config, Listener, Storage, UserLockout};
 use super::data_folder::DataFolder;
 use super::join_client::HttpJoinClient;
-use super::replication::{Both, Remembered, Streams, ToPrimary};
+use super::replication::ToPrimary;
 use super::tasks::Tasks;
 use crate::core::node_identity::NodeIdentity;
-use crate::core::{Context, Core, CoreObserver, NodeService};
+use crate::core::{Core, Upstream};
 use crate::crypto::entropy::OsEntropy;
-use crate::engine::Kind;
-use crate::http::{Api, Bound, Limits, TlsFiles, TlsIdentity};
+use crate::http::{Bound, Limits, TlsFiles, TlsIdentity};
 use crate::raft::Consensus;
-use crate::replication::{self, Feed, Keep};
+use crate::replication::Keep;
 use crate::storage::{Physical, RocksOptions, RocksStore};
 use crate::types::{NodeId, SystemClock};
-use crate::{audit, auth, cluster, core, engines, http, raft};
+use crate::{cluster, core, http, raft};
 
 /// How long each task may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -83,57 +83,37 @@ impl Node {
         let identity = Arc::new(aged(NodeIdentity::open(folder.path()).context("read node-identity.json")?));
 
         let dialer = cluster::Dialer::new(identity.subscribe());
-        let observer = CoreObserver::new();
-        let feed = Feed::new(store.clone());
         let mut options = raft::Options::new(NodeId::of_name(&name), folder.path().join("raft"));
         tune(&mut options, storage);
-        let physical: Arc<dyn Physical> = store.clone();
-        let transport = Arc::new(cluster::RaftTransport::new(dialer.clone()));
-        let raft = Arc::new(
-            raft::start(options, physical.clone(), transport, Arc::new(Both { core: observer.clone(), feed: feed.clone() }))
-                .await
-                .context("start raft")?,
-        );
-
         let (contact, primary) = watch::channel(None);
-        let remembered = Arc::new(Remembered::default());
-        let streams = replication::Handle::new(
-            replication::Parts {
-                store: store.clone(),
-                raft: raft.clone(),
-                link: Arc::new(cluster::ReplicationLink::new(primary.clone())),
-                clock: Arc::new(SystemClock),
-                primary: remembered.clone(),
-                me: me.clone(),
-                role_key: core::keys::replication_role(),
-                keep: Keep { bytes: config.replication.keep_bytes, age: config.replication.keep },
-            },
-            feed,
-        );
-        let upstream = Arc::new(cluster::Forwarder::new(dialer.clone(), raft.status(), primary));
-        let context = Arc::new(Context::new(physical, raft.clone(), Arc::new(SystemClock), Arc::new(OsEntropy)));
-        let core = Core::new(core::Parts {
-            context,
-            kinds: kinds(),
-            audit_kinds: audit::ALL,
+        let upstream = {
+            let (dialer, primary) = (dialer.clone(), primary.clone());
+            Box::new(move |status| -> Arc<dyn Upstream> { Arc::new(cluster::Forwarder::new(dialer, status, primary)) })
+        };
+        let ground = Ground {
+            store: store.clone(),
+            raft: options,
+            transport: Arc::new(cluster::RaftTransport::new(dialer.clone())),
+            link: Arc::new(cluster::ReplicationLink::new(primary)),
             upstream,
-            refusal_status: http::refusal,
-            options: core_options(config, &addresses, dev_kv),
+            contact,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(OsEntropy),
             me,
             identity: identity.clone(),
             join_client: Arc::new(HttpJoinClient),
-            links: Arc::new(Streams { handle: streams.clone(), clock: Arc::new(SystemClock) }),
             primary_client: Arc::new(ToPrimary),
-            primary_contact: contact,
-        });
-        remembered.attach(&core);
-        observer.attach(&core);
-
-        let api_options = http::Options {
-            ui: config.ui,
-            max_request_duration: config.listeners.iter().map(|listener| config.request_duration(listener)).max().unwrap_or_default(),
+            keep: Keep { bytes: config.replication.keep_bytes, age: config.replication.keep },
+            options: core_options(config, &addresses, dev_kv),
+            api: http::Options {
+                ui: config.ui,
+                max_request_duration: config.listeners.iter().map(|listener| config.request_duration(listener)).max().unwrap_or_default(),
+            },
         };
-        let api = Api::new(core.clone(), api_options);
+        let assembly = Assembly::start(ground).await.context("start raft")?;
+        let mut lifecycle = Tasks::default();
+        let tasks = assembly.tasks(&lifecycle.stop_token());
+        let Assembly { raft, core, api, streams, node } = assembly;
         let port = cluster::start(
             cluster::Options {
                 name: name.clone(),
@@ -148,16 +128,15 @@ impl Node {
             cluster::Services {
                 raft: raft.receiver(),
                 requests: Arc::new(api.clone()),
-                node: Arc::new(NodeService::new(core.context().clone(), identity, core.lifecycle().follow_standing())),
+                node,
                 secondaries: core.clone(),
-                links: Arc::new(streams.clone()),
+                links: Arc::new(streams),
             },
         )?;
 
-        let mut lifecycle = Tasks::default();
-        let (upkeep, stop) = (streams, lifecycle.stop_token());
-        lifecycle.spawn("replication upkeep", async move { upkeep.upkeep(stop).await });
-        lifecycle.spawn("lifecycle", core.clone().run(lifecycle.stop_token()));
+        for (name, task) in tasks {
+            lifecycle.spawn(name, task);
+        }
         if !storage.retry_join.is_empty() {
             core.seal().join_in_background(storage.retry_join.clone(), storage.joins_without_vote);
         }
@@ -196,12 +175,6 @@ impl Node {
         }
         tracing::info!("node stopped");
     }
-}
-
-/// Every kind of engine there is.
-fn kinds() -> &'static [&'static Kind] {
-    static KINDS: LazyLock<Vec<&'static Kind>> = LazyLock::new(|| engines::ALL.iter().chain(auth::ALL).copied().collect());
-    &KINDS
 }
 
 fn core_options(config: &Config, addresses: &Addresses, dev_kv: Option<&'static str>) -> core::Options {
