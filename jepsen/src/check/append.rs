@@ -32,7 +32,12 @@ impl<'a> Part<'a> {
 }
 
 fn parts(op: &Op) -> Result<Vec<Part<'_>>, Malformed> {
-    let refuse = |value: &Value| Malformed::new(op.index as usize, format!("a transaction is [[:append k v] [:r k nil] …], not {value}"));
+    let refuse = |value: &Value| {
+        Malformed::new(
+            usize::try_from(op.index).unwrap_or(usize::MAX),
+            format!("a transaction is [[:append k v] [:r k nil] …], not {value}"),
+        )
+    };
     let mut parts = Vec::new();
     for part in op.value.as_list().ok_or_else(|| refuse(&op.value))? {
         parts.push(match part.as_list() {

@@ -13,7 +13,7 @@ use crate::check::wgl::Entry;
 use crate::core::Value;
 
 /// How many small histories, unless the environment says otherwise.
-const HISTORIES_DEFAULT: u64 = 100_000;
+const HISTORIES_DEFAULT: u64 = 1_000_000;
 
 fn histories() -> u64 {
     std::env::var("JEPSEN_PROOF_HISTORIES").ok().map_or(HISTORIES_DEFAULT, |count| count.parse().expect("a number of histories"))

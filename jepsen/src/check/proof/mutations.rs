@@ -29,7 +29,8 @@ fn a_good_history_is_good_and_an_altered_one_is_red_or_provably_good() {
         counts.1 += 1;
     }
     println!("red of altered: {red:?}");
-    for (change, share) in [(make::Change::Swap, 0.75), (make::Change::Drop, 0.15), (make::Change::Alter, 0.65), (make::Change::Move, 0.5)] {
+    for (change, share) in [(make::Change::Swap, 0.75), (make::Change::Drop, 0.15), (make::Change::Alter, 0.65), (make::Change::Move, 0.5)]
+    {
         let (red, all) = red[&change];
         assert!(f64::from(red) >= share * f64::from(all), "{change:?}: only {red} of {all} turned red");
     }

@@ -77,9 +77,9 @@ fn object<M: Model>(name: String, model: &M, calls: &[Keyed<'_>], limits: Limits
         }
         Found::GaveUp { steps } => Verdict::unknown(name, format!("the search was given up after {steps} steps")),
         Found::Stuck { at, blocked, state } => {
+            let last = calls[entries[blocked].source].call.end.map_or(0, |end| end.index);
             let text = format!(
-                "no order explains the history up to line {}: the last to end is {:?}, and the best order before it leaves {state:?}",
-                at + 1,
+                "no order explains the history up to operation {last}, {:?}; without it the best order leaves {state:?}",
                 entries[blocked].step,
             );
             Verdict::invalid(name, text, witness(&entries, calls, at, blocked))
@@ -93,7 +93,11 @@ fn witness<S>(entries: &[Entry<S>], calls: &[Keyed<'_>], at: usize, blocked: usi
     // Nearest first: the blocked one, then by how late it ended.
     near.sort_by_key(|entry| (entry.source != entries[blocked].source, usize::MAX - entry.ended.min(at), usize::MAX - entry.began));
     near.truncate(WITNESS_LINES_MAX / 2);
-    let mut lines: Vec<Op> = near.iter().flat_map(|entry| calls[entry.source].call.lines()).filter(|op| op.index as usize <= at).collect();
+    let shown = |entry: &&Entry<S>| {
+        let call = calls[entry.source].call;
+        [Some(call.invoke), call.end.filter(|_| entry.ended <= at)].into_iter().flatten().cloned().collect::<Vec<_>>()
+    };
+    let mut lines: Vec<Op> = near.iter().flat_map(shown).collect();
     lines.sort_by_key(|op| op.index);
     lines
 }
