@@ -2,6 +2,10 @@
 //!
 //! Exit codes are the same everywhere: 0 valid, 1 invalid, 2 unknown (which CI treats as invalid), 3 the input cannot be used.
 
+mod clean;
+mod probe;
+mod run;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -18,7 +22,11 @@ struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Clean(clean::Clean),
+    Probe(probe::Probe),
+    Run(run::Run),
+}
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
@@ -29,5 +37,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if refused.use_stderr() { BAD_INPUT } else { 0 });
         }
     };
-    match arguments.command {}
+    match arguments.command {
+        Command::Clean(command) => command.run(),
+        Command::Probe(command) => command.run(),
+        Command::Run(command) => command.run(),
+    }
 }

@@ -1,1 +1,4 @@
 //! One client of the API: one connection, no retries, every outcome told apart.
+
+pub mod http;
+pub mod outcome;

@@ -1,0 +1,114 @@
+//! Carries out a plan: one thread for each hand, everything recorded, everything undone at the end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::check::Verdict;
+use crate::core::{History, Kind, Op, Process, Recorder, Value};
+
+use super::context::Context;
+use super::plan::{Act, Plan};
+
+/// Carries out plans.
+pub struct Villain {
+    /// What it breaks.
+    pub context: Context,
+    /// Where it says so.
+    pub recorder: Arc<Recorder>,
+}
+
+impl Villain {
+    /// Carries out all acts at their times after `begin`; returns when the last is undone, or soon after `is_over`.
+    pub fn act(&self, plan: &Plan, begin: Instant, is_over: &AtomicBool) {
+        std::thread::scope(|scope| {
+            for acts in &plan.hands {
+                scope.spawn(move || {
+                    for act in acts {
+                        if !sleep_until(begin + Duration::from_millis(act.at_ms), is_over) {
+                            return;
+                        }
+                        self.one(act, is_over);
+                    }
+                });
+            }
+        });
+    }
+
+    fn one(&self, act: &Act, is_over: &AtomicBool) {
+        let (kind, value) = (act.fault.kind(), act.fault.value(&act.cluster));
+        let start = format!("start-{kind}");
+        self.record(&start, value.clone(), None);
+        let result = act.fault.install(&self.context, &act.cluster, act.dice);
+        match result {
+            Err(why) => self.record(&start, value, Some(Err(why))),
+            Ok(installed) => {
+                self.record(&start, value.clone(), Some(Ok(installed.what)));
+                sleep_until(Instant::now() + Duration::from_millis(act.for_ms), is_over);
+                let stop = format!("stop-{kind}");
+                self.record(&stop, value.clone(), None);
+                let undone = (installed.undo)(&self.context);
+                self.record(&stop, value, Some(undone));
+            }
+        }
+    }
+
+    /// Undoes whatever is in force: lines, pauses, clocks, disks, processes.
+    ///
+    /// # Errors
+    /// If a cluster does not come back: a finding.
+    pub fn heal(&self, limit: Duration) -> Result<(), String> {
+        self.record("heal", Value::Nil, None);
+        self.context.network.clear();
+        for node in self.context.world.nodes() {
+            crate::world::disk::empty(&node.data);
+            if let Some(clock) = &node.clock {
+                clock.shift(0)?;
+            }
+        }
+        let healed = self.context.world.clusters.iter().try_for_each(|cluster| cluster.heal(limit));
+        self.record("heal", Value::Nil, Some(healed.clone().map(|()| Value::Nil)));
+        healed
+    }
+
+    /// A line of the nemesis: what it is about to do, or what came of it.
+    pub fn record(&self, f: &str, value: Value, result: Option<Result<Value, String>>) {
+        let op = Op::new(Kind::Info, Process::Nemesis, f, value);
+        let op = match result {
+            None => op,
+            Some(Ok(what)) => op.with("outcome", Value::keyword("installed")).with("what", what),
+            Some(Err(why)) => op.with("outcome", Value::keyword("skipped")).because(why),
+        };
+        self.recorder.record(op).expect("the disk takes the history");
+    }
+}
+
+/// Sleeps; false if the run was over before.
+fn sleep_until(moment: Instant, is_over: &AtomicBool) -> bool {
+    while !is_over.load(Ordering::Relaxed) {
+        let left = moment.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return true;
+        }
+        std::thread::sleep(left.min(Duration::from_millis(50)));
+    }
+    false
+}
+
+/// Whether each mode of the plan was really in force at least once: a run without its faults is no evidence.
+pub fn coverage(plan: &Plan, history: &History) -> Verdict {
+    let installed = |mode: &str| {
+        history.ops.iter().any(|op| {
+            let is_it = op.value.as_pair().is_some_and(|(planned, _)| planned.as_str() == Some(mode));
+            is_it && op.f.starts_with("start-") && op.extra.get("outcome").and_then(Value::as_str) == Some("installed")
+        })
+    };
+    let modes = plan.modes();
+    let missing: Vec<&String> = modes.iter().filter(|mode| !installed(mode)).collect();
+    let is_skip = |op: &&Op| op.f.starts_with("start-") && op.error.is_some();
+    let why: Vec<String> = history.ops.iter().filter(is_skip).filter_map(|op| op.error.clone()).collect();
+    if missing.is_empty() {
+        return Verdict::valid("coverage", format!("{} modes of faults were in force: {}", modes.len(), modes.join(", ")));
+    }
+    Verdict::unknown("coverage", format!("never in force: {missing:?}, because {why:?}"))
+}

@@ -1,0 +1,103 @@
+//! A few keys that many processes read, write and compare-and-set, through all nodes: the versioned register.
+//!
+//! Every value is written once, so a read tells which write it saw.
+
+use crate::check::Verdict;
+use crate::client::outcome::Outcome;
+use crate::core::{History, Op, Value};
+use serde_json::json;
+
+use super::actor::Actor;
+use super::stage::Stage;
+use super::{Workload, kv};
+
+const MOUNT: &str = "register";
+/// Few enough that processes meet, many enough that each key stays easy to check.
+const KEYS: u64 = 8;
+
+/// The workload.
+pub struct Register;
+
+impl Workload for Register {
+    fn name(&self) -> &'static str {
+        "register"
+    }
+
+    fn set_up(&self, stage: &Stage) -> Result<(), String> {
+        let first = stage.world.first();
+        first.must(&format!("sys/mounts/{MOUNT}"), &json!({"type": "kv", "options": {"version": "2"}}))?;
+        // Versions must not be trimmed, and the mount must answer.
+        first.must(&format!("{MOUNT}/config"), &json!({"max_versions": 0})).map(drop)
+    }
+
+    fn step(&self, actor: &mut Actor<'_>) {
+        let key = format!("k{}", actor.rng.below(KEYS));
+        match actor.rng.below(10) {
+            0..4 => {
+                read(actor, MOUNT, &key);
+            }
+            4..7 => write(actor, MOUNT, &key),
+            _ => compare_and_set(actor, MOUNT, &key),
+        }
+    }
+
+    fn finish(&self, actor: &mut Actor<'_>) {
+        for key in 0..KEYS {
+            read(actor, MOUNT, &format!("k{key}"));
+        }
+    }
+
+    fn check(&self, history: &History) -> Verdict {
+        crate::check::register::check(history).unwrap_or_else(|error| Verdict::unknown(self.name(), error.to_string()))
+    }
+}
+
+/// A value that nobody else writes.
+fn unique(actor: &Actor<'_>, begun: u64) -> i64 {
+    i64::try_from(begun * 1000 + actor.slot as u64 % 1000).unwrap_or(i64::MAX)
+}
+
+fn register(key: &str, version: impl Into<Value>, value: impl Into<Value>) -> Value {
+    Value::pair(key, Value::pair(version, value))
+}
+
+/// Reads a key: its version, if it was seen; 0 if it is absent.
+pub fn read(actor: &mut Actor<'_>, mount: &str, key: &str) -> Option<i64> {
+    let begun = actor.begin("read", register(key, Value::Nil, Value::Nil));
+    let answer = actor.ask(kv::read(mount, key));
+    let outcome = match answer {
+        Ok(reply) if kv::is_absent(&reply) => Outcome::Ok(reply),
+        answer => Outcome::of(answer, false, kv::is_refusal),
+    };
+    let mut version = None;
+    actor.end(&begun, &outcome, |reply| {
+        let (seen, value) = if kv::is_absent(reply) { (0, Value::Nil) } else { kv::seen(reply)? };
+        version = Some(seen);
+        Ok(register(key, seen, value))
+    });
+    version
+}
+
+/// Writes a fresh value.
+pub fn write(actor: &mut Actor<'_>, mount: &str, key: &str) {
+    let value = unique(actor, actor.steps);
+    let begun = actor.begin("write", register(key, Value::Nil, value));
+    change(actor, &begun, mount, key, value, None);
+}
+
+/// Reads, then writes a fresh value if the version is still that one.
+pub fn compare_and_set(actor: &mut Actor<'_>, mount: &str, key: &str) {
+    let Some(version) = read(actor, mount, key) else { return };
+    let value = unique(actor, actor.steps);
+    let begun = actor.begin("cas", register(key, version, value));
+    change(actor, &begun, mount, key, value, Some(version));
+}
+
+fn change(actor: &mut Actor<'_>, begun: &Op, mount: &str, key: &str, value: i64, cas: Option<i64>) {
+    let answer = actor.ask(kv::write(mount, key, &json!(value), cas));
+    let outcome = match Outcome::of(answer, true, kv::is_refusal) {
+        Outcome::Fail(_, Some(reply)) if kv::is_mismatch(&reply) => Outcome::Fail("mismatch".to_owned(), Some(reply)),
+        outcome => outcome,
+    };
+    actor.end(begun, &outcome, |reply| Ok(register(key, kv::written(reply)?, value)));
+}

@@ -1,0 +1,69 @@
+//! Unique keys are added below one folder; at the end, and sometimes in between, the folder is listed.
+//!
+//! Oracle: what was acknowledged is there; what is there was attempted.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use crate::check::Verdict;
+use crate::client::outcome::Outcome;
+use crate::core::{History, Value};
+use serde_json::json;
+
+use super::actor::Actor;
+use super::stage::Stage;
+use super::{Workload, kv};
+
+const MOUNT: &str = "set";
+/// One in so many steps lists the folder: lists grow.
+const LIST_EVERY: u64 = 40;
+
+/// The workload.
+#[derive(Default)]
+pub struct Set {
+    next: AtomicI64,
+}
+
+impl Workload for Set {
+    fn name(&self) -> &'static str {
+        "set"
+    }
+
+    fn set_up(&self, stage: &Stage) -> Result<(), String> {
+        stage.world.first().must(&format!("sys/mounts/{MOUNT}"), &json!({"type": "kv", "options": {"version": "2"}}))?;
+        stage.world.first().must(&format!("{MOUNT}/config"), &json!({"max_versions": 1})).map(drop)
+    }
+
+    fn step(&self, actor: &mut Actor<'_>) {
+        if actor.rng.below(LIST_EVERY) == 0 {
+            return list(actor);
+        }
+        let element = self.next.fetch_add(1, Ordering::Relaxed);
+        let begun = actor.begin("add", element);
+        let answer = actor.ask(kv::write(MOUNT, &format!("all/{element}"), &json!(element), Some(0)));
+        let outcome = Outcome::of(answer, true, kv::is_refusal);
+        actor.end(&begun, &outcome, |_| Ok(Value::Int(element)));
+    }
+
+    fn finish(&self, actor: &mut Actor<'_>) {
+        list(actor);
+    }
+
+    fn check(&self, history: &History) -> Verdict {
+        {
+            let _ = history;
+            Verdict::unknown("set", "not yet")
+        }
+    }
+}
+
+fn list(actor: &mut Actor<'_>) {
+    let begun = actor.begin("read", Value::Nil);
+    let outcome = match actor.ask(kv::list(MOUNT, "all/")) {
+        Ok(reply) if kv::is_absent(&reply) => Outcome::Ok(reply),
+        answer => Outcome::of(answer, false, kv::is_refusal),
+    };
+    actor.end(&begun, &outcome, |reply| {
+        let numbers = kv::names(reply).into_iter().map(|name| name.parse::<i64>().map_err(|_| format!("`{name}` was never added")));
+        Ok(Value::list(numbers.collect::<Result<Vec<_>, _>>()?))
+    });
+}
