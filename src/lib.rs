@@ -4,7 +4,7 @@
 //!
 //! | folder | what |
 //! | --- | --- |
-//! | [`types`] | the words |
+//! | [`types`], [`chaos`] | the words; breaking things on purpose, in test builds only |
 //! | [`crypto`], [`machine`], [`telemetry`] | pure: bytes; the meaning of the log; counters |
 //! | [`storage`] | place: scopes, snapshots, atomic commit |
 //! | [`barrier`] | plaintext inside, ciphertext outside |
@@ -14,6 +14,8 @@
 //! | [`http`], [`cluster`], [`cli`] | bytes in, bytes out |
 //! | [`server`] | configuration, wiring, start and stop |
 
+#[macro_use]
+pub mod chaos;
 pub mod types;
 
 pub mod crypto;

@@ -4,8 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folder → the crate modules it may name. `docs/architecture.md` shows this table; [`the_documented_layers_are_these`] holds it.
+/// Besides these, all may use `chaos`: its macros anywhere, its functions under its feature.
 const LAYERS: &[(&str, &[&str])] = &[
     ("types", &[]),
+    ("chaos", &[]),
     ("crypto", &["types"]),
     ("machine", &["types"]),
     ("telemetry", &["types"]),
@@ -79,7 +81,7 @@ fn imports_point_down() {
             for mention in line.split("crate::").skip(1) {
                 let module: String = mention.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
                 let is_layer = LAYERS.iter().any(|(name, _)| *name == module) || module == "server";
-                if is_layer && module != folder && !allowed.contains(&module.as_str()) {
+                if is_layer && module != folder && module != "chaos" && !allowed.contains(&module.as_str()) {
                     wrong.push(format!("{}:{}: `{folder}` may not use `{module}`", file.name(), number + 1));
                 }
             }
@@ -175,4 +177,38 @@ fn links_in_the_docs_lead_somewhere() {
         }
     }
     assert!(wrong.is_empty(), "links to nothing:\n{}", wrong.join("\n"));
+}
+
+/// The binary that these tests were built with. What the feature `chaos` brings has words of its own, which must not be in a default one.
+#[test]
+fn only_a_chaos_build_can_be_told_to_fail() {
+    let binary = fs::read(env!("CARGO_BIN_EXE_coffer")).expect("the binary was built");
+    for word in ["it can be told to fail", "COFFER_FAILPOINTS", "COFFER_BUG", "chaos.sock", "log-sync.before"] {
+        let (first, word) = (word.as_bytes()[0], word.as_bytes());
+        let is_there = binary.iter().enumerate().any(|(at, byte)| *byte == first && binary[at..].starts_with(word));
+        assert_eq!(is_there, cfg!(feature = "chaos"), "{:?}", String::from_utf8_lossy(word));
+    }
+}
+
+/// Nothing that people are given is built with it: it is named where the feature is made, tested and described, and nowhere else.
+#[test]
+fn no_recipe_builds_chaos_by_default() {
+    let manifest = fs::read_to_string("Cargo.toml").expect("Cargo.toml can be read");
+    assert!(!manifest.lines().any(|line| line.starts_with("default =")), "there are no default features");
+    for file in walk_files("deploy") {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        assert!(!text.contains("--features chaos") && !text.contains("--all-features"), "{} builds with chaos", file.display());
+    }
+}
+
+fn walk_files(root: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![PathBuf::from(root)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("the folder can be read") {
+            let path = entry.expect("its entries too").path();
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found
 }

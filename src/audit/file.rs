@@ -103,7 +103,9 @@ fn write_lines(place: &Place, mut writer: Box<dyn Write + Send>, mut waiting: mp
             }
             next = waiting.try_recv().ok();
         }
+        failpoint!("audit-write.before");
         let written = writer.write_all(&bytes).and_then(|()| writer.flush()).map_err(|error| AuditError::Write(error.to_string()));
+        failpoint!("audit-write.after");
         for done in writers {
             // A request that gave up waiting does not want to know.
             let _ = done.send(written.clone());

@@ -190,6 +190,12 @@ impl Txn {
         self.written.keys().filter(|key| self.read.contains_key(key)).cloned().collect()
     }
 
+    /// What was read so far is no longer what this rests on: planted bug 17.
+    #[cfg(feature = "chaos")]
+    pub fn forget_reads(&mut self) {
+        self.read.clear();
+    }
+
     /// The moment that reads see.
     pub fn reader(&self) -> &Arc<dyn Reader> {
         &self.reader
@@ -198,7 +204,8 @@ impl Txn {
     /// Encrypts what was written and says what it rests on: one entry of the log.
     pub fn into_batch(self, at: Timestamp) -> Batch {
         let Self { reader: _, keyring, entropy, read, written } = self;
-        let guards = read.into_iter().map(|(key, since)| Guard::Unchanged { key, since }).collect();
+        let is_guarded = |key: &Key| !bug!(14) || key.scope != Scope::Shared;
+        let guards = read.into_iter().filter(|(key, _)| is_guarded(key)).map(|(key, since)| Guard::Unchanged { key, since }).collect();
         let mut encrypted = KeyUse { term: keyring.newest().0, values: 0 };
         let ops = written
             .into_iter()

@@ -149,7 +149,7 @@ impl Context {
         if txn.is_read_only() {
             return Ok(Some(self.store.positions()));
         }
-        if !self.turns.take(txn.rewritten(), turn).await {
+        if !bug!(14) && !self.turns.take(txn.rewritten(), turn).await {
             return Ok(None);
         }
         let command = Command::Write(txn.into_batch(now));

@@ -66,6 +66,11 @@ impl OneNode {
         });
     }
 
+    /// From now on this is another node of the group.
+    pub fn call_it(&self, id: NodeId) {
+        self.status.send_modify(|status| status.id = id);
+    }
+
     /// Applies `command` as if it came from the log.
     pub fn apply(&self, command: &Command) -> Outcome {
         let mut index = self.applying.lock().unwrap();

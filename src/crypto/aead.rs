@@ -44,6 +44,8 @@ impl AeadKey {
     /// Appends `nonce ‖ ciphertext ‖ tag` to `out`. `context` is authenticated and must be given again to decrypt.
     pub fn encrypt_into(&self, entropy: &dyn Entropy, context: &[u8], plaintext: &[u8], out: &mut Vec<u8>) {
         let nonce: [u8; NONCE_BYTES] = super::entropy::random(entropy);
+        #[cfg(feature = "chaos")]
+        let nonce = if bug!(27) { counted_nonce(self) } else { nonce };
         let encrypted = self
             .cipher
             .encrypt(&XNonce::from(nonce), Payload { msg: plaintext, aad: context })
@@ -70,6 +72,14 @@ impl AeadKey {
     }
 }
 
+/// Planted bug 27: nonces from a counter in memory, which begins anew wherever the key is loaded: after a restart, a failover, a restore.
+#[cfg(feature = "chaos")]
+fn counted_nonce(key: &AeadKey) -> [u8; NONCE_BYTES] {
+    let mut nonce = [0; NONCE_BYTES];
+    nonce[..8].copy_from_slice(&crate::chaos::count(27, &format!("{key:p}")).to_be_bytes());
+    nonce
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::entropy::SeededEntropy;
@@ -89,6 +99,13 @@ mod tests {
         let mut changed = sealed;
         changed[30] ^= 1;
         assert_eq!(key.decrypt(b"kv/a", &changed).unwrap_err(), Unopened);
+    }
+
+    #[test]
+    fn nonces_differ_wherever_a_key_is_loaded() {
+        let keys = [(); 2].map(|()| AeadKey::new(&[7; 32]).unwrap());
+        let nonces = keys.each_ref().map(|key| key.encrypt(&crate::crypto::entropy::OsEntropy, b"", b"x")[..NONCE_BYTES].to_vec());
+        assert_ne!(nonces[0], nonces[1]);
     }
 
     #[test]

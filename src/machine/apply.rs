@@ -185,6 +185,9 @@ impl<V: View> Change<'_, V> {
         if generation < ours {
             return Ok(Err(Outcome::Refused(Refusal::OldGeneration { theirs: generation, ours })));
         }
+        if bug!(34) && after.wal > self.applied.positions.performance.wal {
+            self.applied.positions.performance = after;
+        }
         if after != self.applied.positions.performance {
             return Ok(Err(Outcome::Refused(Refusal::OutOfOrder)));
         }
@@ -198,11 +201,16 @@ impl<V: View> Change<'_, V> {
             if record.wal != self.applied.positions.performance.wal.next() {
                 return Ok(Err(Outcome::Refused(Refusal::OutOfOrder)));
             }
-            if record.ops.iter().any(|op| op.key().scope != Scope::Shared) {
+            if record.ops.iter().any(|op| op.key().scope != Scope::Shared) && !bug!(32) {
                 return Ok(Err(Outcome::Refused(Refusal::BadRecord)));
             }
             self.put_all(&record.ops)?;
             self.keep(record.wal, bytes.clone(), record.at);
+        }
+        if bug!(33)
+            && let Some(Ok(again)) = records.first().map(codec::decode_record)
+        {
+            self.put_all(&again.ops)?;
         }
         Ok(Ok(()))
     }
@@ -245,6 +253,9 @@ impl<V: View> Change<'_, V> {
             return Ok(Err(Outcome::Refused(Refusal::BadRecord)));
         }
         self.put_all(ops)?;
+        if bug!(36) {
+            self.accept_generation(generation);
+        }
         if let Some(position) = done {
             self.applied.positions.performance = position;
             self.applied.forget_records = true;
@@ -262,7 +273,11 @@ impl<V: View> Change<'_, V> {
 
     fn check_guards(&self, guards: &[Guard]) -> Result<Verdict, V::Error> {
         for Guard::Unchanged { key, since } in guards {
-            if self.view.stored(key)?.map(|stored| stored.revision) != *since {
+            let revision = self.view.stored(key)?.map(|stored| stored.revision);
+            if bug!(8) && revision == Some(Revision(self.applied.at.0)) {
+                continue;
+            }
+            if revision != *since {
                 return Ok(Err(Outcome::Conflict(key.clone())));
             }
         }
@@ -285,7 +300,7 @@ impl<V: View> Change<'_, V> {
                 let id = (key.scope, page_of(&key.path));
                 let before = self.value_before(key)?;
                 let mut page = self.page(id);
-                if let Some(value) = before {
+                if let Some(value) = before.filter(|_| !bug!(35) || op.value().is_some()) {
                     existed = true;
                     page.subtract(item_hash(&key.path, &value));
                 }
@@ -320,7 +335,9 @@ impl<V: View> Change<'_, V> {
 
     /// Counts the entry, and keeps its shared writes for secondaries.
     fn record(&mut self, ops: &[Op], at: Timestamp) {
-        let shared: Vec<Op> = ops.iter().filter(|op| op.key().scope == Scope::Shared).cloned().collect();
+        let is_shipped =
+            |key: &Key| key.scope == Scope::Shared || bug!(32) && key.scope == Scope::Local && key.path.starts_with("sys/token/id/");
+        let shared: Vec<Op> = ops.iter().filter(|op| is_shipped(op.key())).cloned().collect();
         if !shared.is_empty() {
             let wal = self.applied.positions.performance.wal.next();
             let bytes = codec::encode_record(&Record { wal, at, ops: shared });

@@ -479,3 +479,35 @@ fn bytes_that_are_no_command_are_told_from_one() {
         let _ = decode_command(&write.slice(..cut));
     }
 }
+
+#[test]
+fn what_a_token_is_stays_in_its_cluster() {
+    let mut state = State::with(primary());
+    let key = Key::local("sys/token/id/abc");
+    let applied = state.run(&Command::Write(batch(Vec::new(), vec![put(key.clone()), put(key_of(Scope::Shared))])));
+    let shipped: Vec<Record> = applied.records.iter().map(|(_, bytes)| decode_record(bytes).unwrap()).collect();
+    assert!(shipped.iter().flat_map(|record| &record.ops).all(|op| op.key().scope == Scope::Shared), "{shipped:?}");
+    assert!(state.rows.contains_key(&key));
+}
+
+#[test]
+fn an_entry_that_is_applied_again_is_in_conflict_with_itself() {
+    let mut state = State::with(ALONE);
+    let key = key_of(Scope::Shared);
+    let guard = Guard::Unchanged { key: key.clone(), since: None };
+    let command = Command::Write(batch(vec![guard], vec![put(key)]));
+    let first = state.run(&command);
+    state.at -= 1;
+    assert!(matches!(state.run(&command).outcome, Outcome::Conflict(_)));
+    assert_eq!(state.positions, first.positions);
+}
+
+#[test]
+fn a_frame_is_replayed_in_its_order_and_once() {
+    let mut state = State::with(secondary());
+    let value = |text: &'static str| Op::Put { key: key_of(Scope::Shared), value: Bytes::from_static(text.as_bytes()) };
+    let records = [value("old"), value("new")].into_iter().zip(1..);
+    let records = records.map(|(op, wal)| encode_record(&Record { wal: WalIndex(wal), at: Timestamp(1), ops: vec![op] }));
+    state.run(&ship(3, Position::default(), records.collect()));
+    assert_eq!(&state.rows[&key_of(Scope::Shared)].value[..], b"new");
+}

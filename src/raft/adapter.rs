@@ -76,6 +76,7 @@ impl StateMachine {
                     membership = Some(Membership::new(Some(entry.log_id), members.clone()));
                     false
                 }
+                EntryPayload::Normal(_) if bug!(9) && self.follows_snapshot(entry.log_id.index) => false,
                 EntryPayload::Normal(payload) => {
                     let command = decode_command(&payload.0).unwrap_or_else(|error| stop_process("decode a committed entry", &error));
                     let applied = stage.apply(Index(entry.log_id.index), &command);
@@ -89,8 +90,16 @@ impl StateMachine {
         }
         let Some(last) = batch.last().map(|(entry, _)| entry.log_id) else { return };
         let applied = stage.into_applied();
-        let meta = meta_of(&last, membership.as_ref());
+        // As if the place were written before the rows that belong to it.
+        let place = self.applied.filter(|_| bug!(8)).unwrap_or(last);
+        let meta = meta_of(&place, membership.as_ref());
+        failpoint!("apply-batch.before");
+        failpoint!("wipe.begin", if applied.iter().any(|applied| applied.wipe));
+        failpoint!("bootstrap-commit.before", if applied.iter().any(|applied| applied.forget_records && !applied.wipe));
         self.store.commit(&applied, &meta).unwrap_or_else(|error| stop_process("write the state", &error));
+        failpoint!("wipe.end", if applied.iter().any(|applied| applied.wipe));
+        failpoint!("bootstrap-commit.after", if applied.iter().any(|applied| applied.forget_records && !applied.wipe));
+        failpoint!("apply-batch.after");
         self.applied = Some(last);
         if let Some(membership) = membership {
             self.membership = membership;
@@ -106,6 +115,12 @@ impl StateMachine {
                 responder.send(Answer { outcome });
             }
         }
+    }
+
+    /// Whether this entry is the first after the snapshot on the shelf.
+    fn follows_snapshot(&self, index: u64) -> bool {
+        let covered = self.shelf.current().and_then(|snapshot| snapshot.meta.last_log_id);
+        covered.is_some_and(|last| last.index + 1 == index)
     }
 
     /// A snapshot of this moment. Entries wait for it: the caller has flushed before, so that little is left to write.

@@ -49,7 +49,7 @@ impl Compaction {
             bytes_at_last = bytes;
             // Most of the work happens here, beside the apply loop; taking the snapshot then holds it up only shortly.
             let store = self.store.clone();
-            match off_thread(move || store.flush()).await {
+            match off_thread(move || if bug!(7) { Ok(()) } else { store.flush() }).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => stop_process("flush the state", &error),
                 Err(_) => return,

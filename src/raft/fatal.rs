@@ -4,6 +4,9 @@ use std::fmt::Display;
 
 /// Ends the process on any panic, in any thread: openraft's metrics go on saying that all is well after one. For servers.
 pub fn install_panic_abort() {
+    if bug!(13) {
+        return;
+    }
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         before(panic);

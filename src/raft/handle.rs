@@ -33,6 +33,9 @@ const LEASE_WAIT: Duration = Duration::from_millis(500);
 const LEASE_PAUSE: Duration = Duration::from_millis(10);
 /// A leader that cannot reach its followers for so long cannot prove anything.
 const READ_WAIT: Duration = Duration::from_secs(5);
+/// How long planted bug 4 trusts a proof.
+#[cfg(feature = "chaos")]
+const PROOF_TRUSTED: Duration = Duration::from_secs(1);
 
 /// A running member of a Raft group.
 pub struct Raft {
@@ -45,6 +48,9 @@ pub struct Raft {
     status: watch::Receiver<RaftStatus>,
     closing: Arc<AtomicBool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    /// When a lease was found good last: planted bug 4 goes on trusting it.
+    #[cfg(feature = "chaos")]
+    proved: Mutex<tokio::time::Instant>,
 }
 
 impl Raft {
@@ -59,7 +65,19 @@ impl Raft {
         tasks: Vec<JoinHandle<()>>,
     ) -> Self {
         let heard = receiver.heard.clone();
-        Self { raft, log, store, receiver, round_trips, heard, status, closing, tasks: Mutex::new(tasks) }
+        Self {
+            raft,
+            log,
+            store,
+            receiver,
+            round_trips,
+            heard,
+            status,
+            closing,
+            tasks: Mutex::new(tasks),
+            #[cfg(feature = "chaos")]
+            proved: Mutex::new(tokio::time::Instant::now()),
+        }
     }
 
     /// What the cluster listener hands incoming Raft messages to.
@@ -70,6 +88,12 @@ impl Raft {
     /// How much the log has written and synced.
     pub fn log_counts(&self) -> &LogCounts {
         &self.log.counts
+    }
+
+    /// openraft's own metrics, for a checker.
+    #[cfg(feature = "chaos")]
+    pub fn metrics_in_words(&self) -> String {
+        self.raft.metrics().borrow_watched().to_string()
     }
 
     async fn end(&self) {
@@ -143,8 +167,19 @@ impl Consensus for Raft {
 
     async fn read_barrier(&self) -> Result<(), NotFresh> {
         metrics::verified();
+        if bug!(3) && self.status.borrow().is_leader {
+            return Ok(());
+        }
+        #[cfg(feature = "chaos")]
+        if bug!(4) && self.status.borrow().is_leader && self.proved.lock().is_ok_and(|at| at.elapsed() < PROOF_TRUSTED) {
+            return Ok(());
+        }
         match timeout(READ_WAIT, self.raft.ensure_linearizable(ReadPolicy::LeaseRead)).await {
-            Ok(Ok(_)) => return Ok(()),
+            Ok(Ok(_)) => {
+                #[cfg(feature = "chaos")]
+                self.proved.lock().expect("no holder of this lock panics").clone_from(&tokio::time::Instant::now());
+                return Ok(());
+            }
             // The lease has lapsed or is not there yet: ask the followers, unless another node is known to lead.
             Ok(Err(_)) if self.status.borrow().leader.is_none_or(|leader| leader.0 == *self.raft.node_id()) => {}
             _ => return Err(NotFresh),

@@ -10,8 +10,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
-use openraft::OptionalSend;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
+use openraft::{EntryPayload, OptionalSend};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -103,7 +103,7 @@ pub fn open(disk: &Arc<dyn Disk>, folder: &Path, applied: Option<LogId>) -> Resu
     let (mut mark, acknowledged) = MarkFile::open(&**disk, &folder.join("acknowledged")).map_err(io("open the mark of the raft log"))?;
     let found = recover(&**disk, &files).map_err(io("read the raft log"))?;
     let has_lost_all = found.vote.is_none() && found.slots.is_empty() && applied.is_some();
-    if found.end < acknowledged || has_lost_all {
+    if (found.end < acknowledged || has_lost_all) && !bug!(11) {
         tracing::error!(found = ?found.end, ?acknowledged, ?applied, "the raft log has lost what this node acknowledged");
         let at = found.slots.back().map(|slot| slot.id.index).or(found.purged.map(|id| id.index));
         return Err(StartError::LogTooShort { found: at.unwrap_or(0), applied: applied.map_or(0, |id| id.index) });
@@ -191,13 +191,16 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        failpoint!("vote-save.before", io::Error::other("told to fail"));
         self.roll()?;
         let mut frames = Vec::new();
         put_frame(&mut frames, kind::VOTE, |out| put_vote(out, vote));
         self.shared.state().vote = Some(*vote);
         let (then, saved) = oneshot::channel();
-        self.write(frames, 0, true, Then::Caller(then))?;
-        saved.await.map_err(|_| io::Error::other("the thread of the raft log has ended"))
+        self.write(frames, 0, !bug!(2), Then::Caller(then))?;
+        saved.await.map_err(|_| io::Error::other("the thread of the raft log has ended"))?;
+        failpoint!("vote-save.after");
+        Ok(())
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
@@ -219,11 +222,13 @@ impl RaftLogStorage<Types> for LogStore {
         self.roll()?;
         let mut frames = Vec::new();
         let mut count = 0;
+        let mut sync = !bug!(5);
         {
             let mut state = self.shared.state();
             for entry in entries {
                 let place = Place { segment: self.end.segment, at: self.end.at + frames.len() as u64 };
                 let len = put_frame(&mut frames, kind::ENTRY, |out| put_entry(out, &entry));
+                sync |= !matches!(entry.payload, EntryPayload::Blank);
                 let id = entry.log_id;
                 assert!(
                     state.last().is_none_or(|last| last.index + 1 == id.index),
@@ -239,7 +244,7 @@ impl RaftLogStorage<Types> for LogStore {
             }
             state.evict();
         }
-        self.write(frames, count, true, Then::Raft(callback))
+        self.write(frames, count, sync, Then::Raft(callback))
     }
 
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> io::Result<()> {
@@ -258,6 +263,7 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn purge(&mut self, upto: LogId) -> io::Result<()> {
+        failpoint!("purge.before");
         {
             let mut state = self.shared.state();
             if state.purged.is_some_and(|purged| purged.index >= upto.index) {
@@ -272,6 +278,7 @@ impl RaftLogStorage<Types> for LogStore {
         let mut frames = Vec::new();
         put_frame(&mut frames, kind::PURGE, |out| put_log_id(out, &upto));
         self.write(frames, 0, true, Then::Nobody)?;
+        failpoint!("purge.after");
         let first = self.segments.front().map_or(0, |(segment, _)| *segment);
         // The last segment stays: it is being written.
         while self.segments.len() > 1 && self.segments.front().is_some_and(|(_, highest)| *highest <= upto.index) {

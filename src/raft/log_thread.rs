@@ -202,7 +202,8 @@ impl Writer {
     }
 
     fn sync_all(&mut self, round: &mut Round) {
-        if std::mem::take(&mut round.sync) {
+        let early = bug!(1) && !round.waiting.iter().any(|then| matches!(then, Then::Caller(_)));
+        if std::mem::take(&mut round.sync) && (!early || self.mark_synced.elapsed() > MARK_SYNC_EVERY) {
             self.sync().unwrap_or_else(|error| stop_process("write the raft log", &error));
         }
         let entries = std::mem::take(&mut round.entries);
@@ -215,6 +216,9 @@ impl Writer {
 
     /// Tells all who wait, in order.
     fn tell(&self, round: &mut Round) {
+        if bug!(10) {
+            round.waiting.reverse();
+        }
         for then in round.waiting.drain(..) {
             match then {
                 Then::Nobody => {}
@@ -252,7 +256,9 @@ impl Writer {
         if !self.unsynced {
             return Ok(());
         }
+        failpoint!("log-sync.before", io::Error::other("told to fail"));
         self.sync.file(&*self.file, Depth::Bytes)?;
+        failpoint!("log-sync.after");
         self.unsynced = false;
         self.mark.raise(self.end)?;
         if self.mark_synced.elapsed() > MARK_SYNC_EVERY {
@@ -287,7 +293,9 @@ impl Writer {
 pub fn create_segment(folder: &Path, segment: u64, head: &[u8], sync: &LogSync) -> io::Result<Arc<dyn DiskFile>> {
     let file = sync.disk().open(&segment_path(folder, segment), Open::New)?;
     file.append(head)?;
+    failpoint!("segment-begin.before", io::Error::other("told to fail"));
     sync.file(&*file, Depth::All)?;
     sync.folder(folder)?;
+    failpoint!("segment-begin.after", io::Error::other("told to fail"));
     Ok(file)
 }

@@ -34,7 +34,7 @@ pub async fn add(raft: &Core, id: NodeId, seat: Seat) -> Result<(), MembershipEr
         let membership = now.membership_config.membership();
         (membership.get_node(&id.0).cloned(), membership.learner_ids().any(|learner| learner == id.0))
     };
-    if is_learner {
+    if is_learner || bug!(12) {
         // It may come back with an empty folder. That is harmless in one that counts in no majority; a voter must be removed first.
         let _ = raft.trigger().allow_next_revert(&id.0, true).await;
     }

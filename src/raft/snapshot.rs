@@ -120,7 +120,9 @@ impl Shelf {
         fs::write(&head, serde_json::to_vec(&meta)?)?;
         File::open(&head)?.sync_all()?;
         sync_folder(&part)?;
+        failpoint!("snapshot-rename.before", io::Error::other("told to fail"));
         fs::rename(&part, &whole)?;
+        failpoint!("snapshot-rename.after", io::Error::other("told to fail"));
         sync_folder(&self.folder)?;
         let shelved = Arc::new(Shelved { folder: whole, is_obsolete: AtomicBool::new(false) });
         let old = self.slot().replace((meta.clone(), shelved.clone()));

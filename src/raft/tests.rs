@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt;
 use openraft::EntryPayload;
+use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::AppendEntriesRequest;
 use openraft::vote::RaftLeaderId;
 
@@ -175,6 +176,19 @@ async fn a_single_node_replays_its_log_when_it_restarts() {
     wait_until(&group.nodes[0], |status| status.is_leader).await;
     group.nodes[0].raft().read_barrier().await.unwrap();
     assert!((0..50).all(|number| group.nodes[0].has(&format!("a/{number}"))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_state_says_which_entry_it_holds_last() {
+    let mut group = Group { wires: Arc::default(), nodes: Vec::new(), tune: |_| {} };
+    group.add_node(NodeId(1), Place::Memory).await;
+    group.nodes[0].raft().bootstrap(member(NodeId(1))).await.unwrap();
+    for number in 0..3 {
+        write(&group.nodes[0], &format!("a/{number}")).await;
+        let last = group.nodes[0].raft().openraft().metrics().borrow_watched().last_log_index;
+        let stored = super::adapter::stored_state(&*group.nodes[0].store).unwrap().0;
+        assert_eq!(stored.map(|id| id.index), last, "what was answered is applied");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

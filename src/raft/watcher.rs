@@ -80,6 +80,7 @@ async fn watch_metrics(
         let now = changes.borrow_watched().clone();
         if let Err(fatal) = &now.running_state
             && !closing.load(Ordering::Acquire)
+            && !bug!(13)
         {
             stop_process("run raft", fatal);
         }
@@ -136,7 +137,7 @@ async fn watch_metrics(
             }
         };
         if has_ended {
-            if closing.load(Ordering::Acquire) {
+            if closing.load(Ordering::Acquire) || bug!(13) {
                 return;
             }
             stop_process("run raft", &"its core has ended");

@@ -116,6 +116,7 @@ impl<'s> Session<'s> {
             for action in actions.drain(..) {
                 let follows = match action {
                     ShipAction::Send(message) => {
+                        failpoint!("shipper-send.before");
                         self.count(&message);
                         self.outbox.push_back(message);
                         None
@@ -191,7 +192,11 @@ impl<'s> Session<'s> {
         let Some((reader, _)) = &self.snapshot else { return Ok(()) };
         let mut part = Vec::new();
         let mut bytes = 0;
-        for (path, stored) in reader.page_rows(Scope::Shared, page)? {
+        let mut rows = reader.page_rows(Scope::Shared, page)?;
+        if bug!(31) {
+            rows.extend(reader.page_rows(Scope::Local, page)?);
+        }
+        for (path, stored) in rows {
             let size = path.len() + stored.value.len();
             if bytes + size > FRAME_BYTES_MAX && !part.is_empty() {
                 self.outbox.push_back(FromPrimary::Rows { page, rows: std::mem::take(&mut part), is_last: false });

@@ -143,7 +143,9 @@ impl Shipper {
         match said {
             FromSecondary::Hello { have, generation, filling, .. } => {
                 if generation > self.generation {
-                    out.push(ShipAction::Fence(generation));
+                    if !bug!(38) {
+                        out.push(ShipAction::Fence(generation));
+                    }
                     // Tells our generation, so that the secondary can tell its operator.
                     out.push(ShipAction::Beat { echo: Timestamp(0) });
                     self.close("this primary was replaced by one of a later generation", out);
@@ -178,6 +180,11 @@ impl Shipper {
                 self.send(FromPrimary::Streaming { generation: self.generation, position: self.grown }, out);
             }
             Some(_) => self.resync("the histories differ", out),
+            None if bug!(34) && have.wal < self.grown.wal => {
+                // What was trimmed is skipped: the stream goes on from where we stand.
+                self.state = State::Streaming { sent: self.grown, is_reading: false };
+                self.send(FromPrimary::Streaming { generation: self.generation, position: self.grown }, out);
+            }
             None if have.wal > self.grown.wal => self.resync("the secondary is ahead of this primary", out),
             None => self.resync("the records kept no longer reach back to the secondary's position", out),
         }

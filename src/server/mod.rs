@@ -6,6 +6,8 @@ mod aging;
 mod args;
 pub mod assembly;
 mod banner;
+#[cfg(feature = "chaos")]
+mod chaos;
 pub mod config;
 mod data_folder;
 mod dev;

@@ -137,6 +137,8 @@ impl Node {
         for (name, task) in tasks {
             lifecycle.spawn(name, task);
         }
+        #[cfg(feature = "chaos")]
+        lifecycle.spawn("chaos", super::chaos::serve(folder.path().to_owned(), store.clone(), raft.clone(), lifecycle.stop_token()));
         if !storage.retry_join.is_empty() {
             core.seal().join_in_background(storage.retry_join.clone(), storage.joins_without_vote);
         }

@@ -304,6 +304,22 @@ fn open(folder: &Path) -> RocksStore {
     RocksStore::open(RocksOptions { cache_bytes: 1 << 20, unflushed_bytes_max: 8 << 20, ..RocksOptions::new(folder) }).unwrap()
 }
 
+/// Crashes between the steps of pointing to a state.
+#[cfg(feature = "chaos")]
+#[test]
+fn a_state_opens_after_a_crash_at_any_step_of_pointing_to_it() {
+    use crate::chaos::{Verdict, hook, unhook};
+    for point in ["pointer-rename.before", "pointer-rename.after"] {
+        let folder = tempfile::tempdir().unwrap();
+        drop(open(folder.path()));
+        hook(move |name| if name == point { Verdict::Fail } else { Verdict::Pass });
+        let broken_off = RocksStore::open(RocksOptions::new(folder.path()));
+        unhook();
+        assert!(broken_off.is_err(), "{point}");
+        drop(open(folder.path()));
+    }
+}
+
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {

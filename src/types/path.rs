@@ -47,7 +47,7 @@ impl ApiPath {
             for part in inner.split('/') {
                 match part {
                     "" => return Err(PathError::EmptyPart),
-                    "." | ".." => return Err(PathError::Relative),
+                    "." | ".." if !bug!(29) => return Err(PathError::Relative),
                     _ => {}
                 }
             }

@@ -122,7 +122,10 @@ async fn add(ctx: Arc<Context>, id: NodeId, member: Member, is_voter: bool) {
     loop {
         // A voter that joins anew has lost its data, and with it what it had acknowledged: it must not count before it has caught up.
         let was_voter = ctx.raft.status().borrow().peers.iter().any(|peer| peer.id == id && peer.is_voter);
-        if was_voter && let Err(error) = ctx.raft.remove_peer(id).await {
+        if was_voter
+            && !bug!(12)
+            && let Err(error) = ctx.raft.remove_peer(id).await
+        {
             tracing::debug!(node = member.name, %error, "a voter that joins anew could not be removed yet");
         }
         match ctx.raft.add_peer(id, member.clone(), is_voter).await {

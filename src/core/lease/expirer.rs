@@ -114,7 +114,9 @@ impl Leases {
     /// If this node cannot read or write now.
     pub(in crate::core) async fn pass(&self) -> Result<Duration, EngineError> {
         let now = self.ctx.now();
-        let paths = self.ctx.store.reader().list(&keys::dues(), None, PAGE).map_err(BarrierError::from)?;
+        // As if timers were only set for what is registered while this node is active: what came due before is not looked for.
+        let missed = bug!(19).then(|| keys::due(now.0.saturating_sub(1500), "").path);
+        let paths = self.ctx.store.reader().list(&keys::dues(), missed.as_deref(), PAGE).map_err(BarrierError::from)?;
         let is_full = paths.len() == PAGE;
         let all: Vec<Due> = paths.iter().filter_map(|path| Due::parse(path)).collect();
         let next = all.iter().find(|due| due.at_ms > now.0).map(|due| due.at_ms);

@@ -79,7 +79,7 @@ impl Leases {
         let below = children(txn, &keys::token_children(key), STEP)?;
         is_done &= below.len() < STEP;
         for child in below {
-            if entry.spares_children {
+            if entry.spares_children || bug!(21) {
                 orphan(txn, key, &child)?;
             } else {
                 self.tokens.revoke_tree(txn, &child, now, 2)?;

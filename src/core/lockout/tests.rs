@@ -123,3 +123,16 @@ async fn while_names_are_too_many_a_locked_user_is_answered_as_for_a_wrong_passw
     test.ask(Operation::Update, &format!("sys/locked-users/{accessor}/unlock/ann"), Value::Null).await.unwrap();
     login("ann", "right").await.unwrap();
 }
+
+#[tokio::test]
+async fn wrong_logins_add_up_whichever_node_they_came_to() {
+    let test = TestCore::new(&KINDS).await;
+    test.ask(Operation::Update, "sys/auth/userpass", json!({ "type": "userpass" })).await.unwrap();
+    test.ask(Operation::Update, "auth/userpass/users/ann", json!({ "password": "right" })).await.unwrap();
+    let login = async |password: &str| test.ask(Operation::Update, "auth/userpass/login/ann", json!({ "password": password })).await;
+    for node in [1, 1, 1, 2, 2] {
+        test.ground.raft.call_it(crate::types::NodeId(node));
+        assert!(login("wrong").await.is_err());
+    }
+    assert!(login("right").await.is_err(), "locked by five wrong logins");
+}

@@ -100,6 +100,9 @@ impl Sweeper {
     }
 
     async fn sweep(&self, id: &MountId, path: Option<&str>) -> Result<(), WriteError> {
+        if bug!(40) {
+            return Ok(());
+        }
         // Another mount may have taken the path meanwhile: what is below it is no longer the old one's.
         if let Some(path) = path.filter(|path| self.mounts.table().at(path).is_none()) {
             self.leases.revoke_prefix(path, OnFailure::Stop).await?;

@@ -62,7 +62,15 @@ impl Core {
         let mut response = self.render(asked, &target, &who, reply, &mut txn)?;
         self.wrap(asked, wrapping, &mut response, &mut txn)?;
         let writes = !txn.is_read_only();
+        failpoint!("use-count-commit.before", if who.token.as_ref().is_some_and(|token| token.entry.is_limited));
+        failpoint!("lease-persist.before", if response.auth.is_some() || !response.lease_id.is_empty());
+        failpoint!("keyring-write.before", if asked.request.path.as_str() == "sys/rotate");
+        failpoint!("revoke-write.before", if asked.request.path.as_str().contains("revoke"));
         let Some(positions) = self.context.commit_in_turn(txn, asked.now, turn).await? else { return Ok(None) };
+        failpoint!("use-count-commit.after", if who.token.as_ref().is_some_and(|token| token.entry.is_limited));
+        failpoint!("lease-persist.after", if response.auth.is_some() || !response.lease_id.is_empty());
+        failpoint!("keyring-write.after", if asked.request.path.as_str() == "sys/rotate");
+        failpoint!("revoke-write.after", if asked.request.path.as_str().contains("revoke"));
         response.written = writes.then_some(positions);
         Ok(Some(response))
     }

@@ -50,7 +50,7 @@ impl Core {
         if reply.status >= 400 && reply.data.is_none() {
             return Err(Refused::Upstream { status: reply.status, errors: reply.errors });
         }
-        let is_here = self.wait_for(reply.position.wal, self.options.wal_wait).await;
+        let is_here = bug!(23) || self.wait_for(reply.position.wal, self.options.wal_wait).await;
         let mut response = blank(asked, &target);
         response.is_missing = reply.status == 404;
         response.data = reply.data;

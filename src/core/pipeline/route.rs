@@ -108,6 +108,8 @@ impl Core {
             TableError::Barrier(error) => EngineError::Barrier(error).into(),
         })?;
         let path = request.path.as_str();
+        #[cfg(feature = "chaos")]
+        let path = if bug!(29) { resolved(path) } else { path };
         let Some((mounted, below)) = table.find(path) else {
             return Ok(Routed { mounted: None, found: Err(Lost::NoMount(path.to_owned())) });
         };
@@ -139,6 +141,20 @@ impl Core {
         }
         sys::find(areas, operation, path).map(|(area, route, captures)| (By::System(area), route, captures))
     }
+}
+
+/// Planted bug 29: where a path with `..` leads, while policies look at it as it came.
+#[cfg(feature = "chaos")]
+fn resolved(path: &str) -> &'static str {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    Box::leak(parts.join("/").into_boxed_str())
 }
 
 /// As [`find_route`]; help is found at a path whatever its operations are.

@@ -410,3 +410,18 @@ async fn both_lines_of_a_request_tell_who_asked_and_what_policies_said() {
     assert!(accessor.as_str().unwrap().starts_with("hmac-sha256:") && text(wrapped, "/response/auth").is_null(), "{wrapped}");
     assert_eq!(text(open, "/auth"), json!({"token_type": "default", "policy_results": {"allowed": true}}));
 }
+
+#[tokio::test]
+async fn a_secondary_that_is_filled_serves_nobody() {
+    let test = mounted().await;
+    test.ask(Operation::Update, "num/n/a", json!({ "number": 7 })).await.unwrap();
+    let filling = Role::Secondary { set: SetId::new("set"), generation: Generation(1), filling: true };
+    test.ground.set_role(filling);
+    let answer = loop {
+        match test.ask(Operation::Read, "num/n/a", Value::Null).await {
+            Err(Refused::NoActive) => tokio::task::yield_now().await,
+            other => break other,
+        }
+    };
+    refused(answer, "is being filled");
+}

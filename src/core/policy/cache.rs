@@ -144,6 +144,9 @@ impl Policies {
 
     /// These keys were written: drops what was read from them.
     pub fn forget(&self, changed: &[Key]) {
+        if bug!(22) && !self.ctx.raft.status().borrow().is_leader {
+            return;
+        }
         let rows = keys::policies();
         let mut names = changed.iter().filter(|key| rows.contains(key)).map(|key| &key.path[rows.path.len()..]).peekable();
         if names.peek().is_none() {
@@ -163,5 +166,34 @@ impl Policies {
         kept.generation += 1;
         kept.acls.clear();
         kept.policies.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::core::token::entry::write_json;
+    use crate::core::token::testing::World;
+    use crate::engine::{Data, Operation};
+    use crate::machine::Command;
+
+    #[tokio::test]
+    async fn a_standby_drops_what_it_kept_of_a_policy_that_another_node_changed() {
+        let world = World::new().await;
+        let text = |rule: &str| format!("path \"a\" {{ capabilities = [\"{rule}\"] }}");
+        world.call(Some(&world.root), Operation::Update, "sys/policies/acl/p", json!({ "policy": text("read") })).await.unwrap();
+        let may_read = || {
+            let acl = world.policies.acl_for(&["p".to_owned()]).unwrap();
+            acl.decide(Operation::Read, "a", &Data::default(), None).is_allowed
+        };
+        assert!(may_read());
+        world.ground.raft.lead(false);
+        let mut txn = world.ground.context.begin().unwrap();
+        write_json(&mut txn, keys::policy("p"), &StoredPolicy { text: text("deny") });
+        world.ground.raft.apply(&Command::Write(txn.into_batch(world.now())));
+        world.ground.raft.lead(true);
+        assert!(!may_read());
     }
 }

@@ -223,8 +223,10 @@ impl Replication {
         let mut batch: Batch = txn.into_batch(self.ctx.now());
         debug_assert!(batch.guards.iter().any(|Guard::Unchanged { key, .. }| *key == keys::replication_role()));
         batch.ops.extend::<Vec<Op>>(removed);
+        failpoint!("generation-write.before", changed_meanwhile());
         match self.ctx.raft.propose(&Command::SetRole { role: role.clone(), batch }).await {
             Ok(Outcome::Committed(_)) => {
+                failpoint!("generation-write.after", changed_meanwhile());
                 tracing::warn!(?role, "the role in replication changed");
                 self.refresh();
                 Ok(())

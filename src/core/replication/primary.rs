@@ -164,6 +164,13 @@ impl Replication {
             return Err(self.no_primary());
         }
         let id = call.data().required_text("id")?;
+        #[cfg(feature = "chaos")]
+        if bug!(39) {
+            // Remembered by this node alone.
+            crate::chaos::count(39, &format!("{self:p}/{id}"));
+            self.links.cut(&id);
+            return Ok(Reply::empty());
+        }
         txn.delete(keys::secondary(&id));
         Ok(Reply::empty())
     }
@@ -175,6 +182,10 @@ impl Replication {
     pub fn admits(&self, secondary_id: &str, fingerprint: &str) -> Result<(), &'static str> {
         if !self.ctx.store.role().is_primary() {
             return Err(NO_LONGER_PRIMARY);
+        }
+        #[cfg(feature = "chaos")]
+        if bug!(39) && crate::chaos::counted(39, &format!("{self:p}/{secondary_id}")) > 0 {
+            return Err(REVOKED);
         }
         let mut txn = self.ctx.begin().map_err(|_| "this node is sealed")?;
         match SecondaryRecord::read(&mut txn, secondary_id) {

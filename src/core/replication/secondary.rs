@@ -81,7 +81,8 @@ impl Replication {
         if (whole.is_comparing || behind > 0) && !call.data().flag("force")?.unwrap_or(false) {
             return Err(EngineError::Unavailable(BEHIND.to_owned()));
         }
-        let role = Role::Primary { set, generation: Generation(generation.0 + 1), fenced_by: None };
+        let raised = Generation(if bug!(37) { generation.0 } else { generation.0 + 1 });
+        let role = Role::Primary { set, generation: raised, fenced_by: None };
         tracing::warn!(generation = generation.0 + 1, behind, connected = whole.is_connected, "this cluster is promoted");
         let promotion = Promotion {
             generation: generation.0 + 1,

@@ -157,11 +157,13 @@ impl Seal {
         self.first_rows.mounts(&mut txn, now)?;
         let root_token = self.first_rows.root_token(&mut txn, now, request.root_token_id.as_ref())?;
 
+        failpoint!("init-commit.before", SealError::failed("told to fail"));
         match self.ctx.raft.propose(&Command::Write(txn.into_batch(now))).await.map_err(WriteError::from)? {
             Outcome::Committed(_) => {}
             Outcome::Conflict(_) => return Err(SealError::invalid("Vault is already initialized")),
             Outcome::Refused(refusal) => return Err(WriteError::Refused(refusal).into()),
         }
+        failpoint!("init-commit.after", SealError::failed("told to fail"));
         tracing::info!(cluster_id = cluster.id, shares = config.secret_shares, threshold = config.secret_threshold, "cluster initialized");
         self.announce();
         let (hex, base64) = shown(&shares);

@@ -186,6 +186,15 @@ impl Seal {
         let fresh = UnsealKey::fresh(source);
         let shares = shamir::split(source, fresh.expose(), config.secret_shares, config.secret_threshold)
             .map_err(|error| SealError::Failed(error.to_string()))?;
+        failpoint!("seal-config-write.before", SealError::failed("told to fail"));
+        if bug!(25) {
+            let config_first = self.ctx.write(|txn| {
+                txn.put_raw(keys::seal_config(), config.row());
+                Ok(())
+            });
+            config_first.await?;
+            failpoint!("seal-config-write.between", SealError::failed("told to fail"));
+        }
         self.ctx
             .write(|txn| {
                 // Guards against another rekey meanwhile: the row read here must still open with the old shares.
@@ -197,6 +206,7 @@ impl Seal {
                 Ok(())
             })
             .await?;
+        failpoint!("seal-config-write.after", SealError::failed("told to fail"));
         self.progress().rekey = None;
         tracing::warn!(shares = config.secret_shares, threshold = config.secret_threshold, "the seal has new shares");
         let (hex, base64) = shown(&shares);

@@ -212,3 +212,28 @@ async fn an_answer_of_a_stranger_is_refused() {
         ]
     );
 }
+
+/// Before the commit the old shares are good, after it the new ones: never neither.
+#[cfg(feature = "chaos")]
+#[tokio::test]
+async fn a_rekey_that_breaks_off_leaves_shares_that_unseal() {
+    for point in ["seal-config-write.before", "seal-config-write.between"] {
+        let node = Node::new(&Arc::default(), "a");
+        let old = node.init(3, 3).await;
+        node.unseal_all(&old.keys).await;
+        let request = RekeyRequest { secret_shares: 2, secret_threshold: 2, ..RekeyRequest::default() };
+        let nonce = node.seal.rekey_start(&request).unwrap().nonce;
+        for key in &old.keys[..2] {
+            node.seal.rekey_update(&share(key, &nonce)).await.unwrap();
+        }
+        crate::chaos::hook(move |name| if name == point { crate::chaos::Verdict::Fail } else { crate::chaos::Verdict::Pass });
+        let answer = node.seal.rekey_update(&share(&old.keys[2], &nonce)).await;
+        crate::chaos::unhook();
+        node.seal.seal();
+        match answer {
+            Ok(RekeyAnswer::Done { keys: new, .. }) => node.unseal_all(&new).await,
+            Ok(RekeyAnswer::More(status)) => panic!("{status:?}"),
+            Err(_) => node.unseal_all(&old.keys).await,
+        }
+    }
+}

@@ -209,7 +209,7 @@ impl MountTable {
         let Some((scope, row)) = find_row(txn, self.class, path)? else { return Ok(Reply::empty()) };
         let full = mounts::full_path(self.class, path);
         // A secondary ends its own leases when the removal comes back from the primary.
-        if self.context.store.role().may_write(scope) {
+        if self.context.store.role().may_write(scope) && !bug!(40) {
             self.leases.revoke_prefix(&full, OnFailure::Stop).await?;
         }
         move_epoch(txn, scope)?;

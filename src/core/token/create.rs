@@ -61,11 +61,33 @@ impl Tokens {
         if !entry.parent.is_empty() {
             write_json(txn, keys::token_child(&entry.parent, &key), &true);
         }
+        #[cfg(feature = "chaos")]
+        if bug!(18) {
+            self.lease_afterwards(&entry, &key);
+            return Ok(Made { token, key, entry, warnings: Vec::new() });
+        }
         if let Some(expires) = entry.expires_ms {
             write_json(txn, keys::lease(&entry.lease_id(&key)), &StoredLease::Token { key: key.clone() });
             write_json(txn, keys::due(expires, &format!("token/{key}")), &true);
         }
         Ok(Made { token, key, entry, warnings: Vec::new() })
+    }
+
+    /// Planted bug 18: the lease of a token in an entry of its own, some time after the token's.
+    #[cfg(feature = "chaos")]
+    fn lease_afterwards(&self, entry: &TokenEntry, key: &str) {
+        let Some(expires) = entry.expires_ms else { return };
+        let (ctx, lease_id, key) = (self.ctx.clone(), entry.lease_id(key), key.to_owned());
+        tokio::spawn(async move {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            let written = ctx.write(|txn| {
+                write_json(txn, keys::lease(&lease_id), &StoredLease::Token { key: key.clone() });
+                write_json(txn, keys::due(expires, &format!("token/{key}")), &true);
+                Ok(())
+            });
+            // Nobody is told: that is the bug.
+            let _ = written.await;
+        });
     }
 
     /// Makes the token that a login earned. `path` is the whole path of the login.

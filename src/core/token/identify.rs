@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use super::entry::{Ancestor, TokenEntry, read_entry, read_json, write_entry};
 use super::{TokenError, Tokens, id};
 use crate::barrier::Txn;
+#[cfg(feature = "chaos")]
+use crate::chaos;
 use crate::core::keys;
 use crate::engine::{Caller, Connection};
 use crate::types::limits::TOKEN_BYTES_MAX;
@@ -89,6 +91,20 @@ impl Tokens {
         if caller.entry.num_uses == 0 || caller.entry.is_batch {
             return Ok(());
         }
+        #[cfg(feature = "chaos")]
+        if bug!(15) {
+            // Counted in memory; only the last use is written.
+            if chaos::count(15, &format!("{self:p}/{}", caller.key)) < u64::from(caller.entry.num_uses) {
+                return Ok(());
+            }
+            caller.entry.num_uses = 1;
+        }
+        #[cfg(feature = "chaos")]
+        if bug!(16) {
+            // Counted by this node for itself, and never written.
+            let used = chaos::count(16, &format!("{self:p}/{}", caller.key));
+            return if used <= u64::from(caller.entry.num_uses) { Ok(()) } else { Err(TokenError::Unknown) };
+        }
         caller.entry.num_uses -= 1;
         if caller.entry.num_uses == 0 {
             Self::mark(txn, &caller.key, &mut caller.entry, now);
@@ -102,6 +118,9 @@ impl Tokens {
 /// Whether no token above has ended: a child is dead with its ancestor at once, though the sweep reaches it later. A row that is
 /// gone was swept, and the sweep marks children before it removes the row.
 fn has_live_ancestors(txn: &mut Txn, parent: &str, now: Timestamp) -> Result<bool, TokenError> {
+    if bug!(21) {
+        return Ok(true);
+    }
     let mut above = Cow::Borrowed(parent);
     for _ in 0..ANCESTORS_MAX {
         if above.is_empty() {

@@ -30,7 +30,7 @@ impl Tokens {
                 return Ok(());
             }
             let room = budget.saturating_sub(waiting.len());
-            if room > 0 && !entry.is_limited {
+            if room > 0 && !entry.is_limited && !bug!(21) {
                 waiting.extend(children(txn, &keys::token_children(&key), room)?);
             }
         }

@@ -238,3 +238,12 @@ async fn capabilities_are_those_that_count() {
     let text = world.call(Some(root), Delete, "sys/policies/acl/default", json!({})).await.unwrap_err().to_string();
     assert_eq!(text, "cannot delete default policy");
 }
+
+#[tokio::test]
+async fn a_use_is_counted_for_every_node() {
+    let world = World::new().await;
+    let token = world.token(&world.root, "auth/token/create", json!({"policies": ["a"], "num_uses": 3})).await;
+    world.call(Some(&token), Read, "auth/token/lookup-self", json!({})).await.unwrap();
+    // What another node would find that becomes active now.
+    assert_eq!(world.find(&token).unwrap().entry.num_uses, 2);
+}

@@ -84,6 +84,7 @@ pub fn grant(limits: Limits, terms: &Terms, asked: Ttl, issued: Timestamp, now: 
     if let Some((end, max)) = ends.into_iter().min()
         && end < expires
     {
+        let end = if bug!(20) { end.plus(Ttl(1)) } else { end };
         expires = end;
         if asked.0 > 0 || terms.period_secs > 0 {
             warnings.push(format!(

@@ -175,6 +175,10 @@ impl Wrapping {
     fn take_out(&self, txn: &mut Txn, found: &Found, now: Timestamp) -> Result<Secret<String>, EngineError> {
         let stored: Option<StoredResponse> = read_json(txn, &keys::cubbyhole(&found.key, RESPONSE))?;
         let stored = stored.ok_or_else(|| EngineError::invalid(NOT_VALID))?;
+        #[cfg(feature = "chaos")]
+        if bug!(17) {
+            txn.forget_reads();
+        }
         for name in children(txn, &keys::cubbyholes(&found.key), 10)? {
             txn.delete(keys::cubbyhole(&found.key, &name));
         }

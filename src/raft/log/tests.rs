@@ -248,3 +248,20 @@ async fn each_append_is_one_sync_and_all_that_wait_for_it_share_the_next() {
     assert_eq!(counts.syncs.load(Ordering::SeqCst), gate.calls.load(Ordering::SeqCst));
     assert_eq!(counts.entries.load(Ordering::SeqCst), 30);
 }
+
+#[tokio::test]
+async fn whatever_is_acknowledged_was_synced_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Gate::default();
+    gate.admit(u64::MAX);
+    let disk: Arc<dyn Disk> = Arc::new(gate.clone());
+    let mut store = open(&disk, folder.path(), None).unwrap();
+    let synced = |times: u64| assert_eq!(gate.begun.load(Ordering::SeqCst), times);
+    store.save_vote(&Vote::new_committed(1, 1)).await.unwrap();
+    synced(1);
+    append(&mut store, [Entry { log_id: id(1, 0), payload: EntryPayload::Blank }]).await;
+    synced(2);
+    append(&mut store, [entry(1, 1)]).await;
+    synced(3);
+    store.control().stop().await;
+}

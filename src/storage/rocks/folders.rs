@@ -62,9 +62,16 @@ impl StateFolder {
         let action = "replace the file CURRENT";
         let draft = self.parent.join("CURRENT.new");
         let mut file = File::create(&draft).map_err(StorageError::io(action))?;
+        if bug!(6) {
+            fs::rename(&draft, self.parent.join(POINTER)).map_err(StorageError::io(action))?;
+            failpoint!("pointer-rename.after", StorageError::io(action)(std::io::Error::other("told to fail")));
+            return file.write_all(self.name().as_bytes()).map_err(StorageError::io(action));
+        }
         file.write_all(self.name().as_bytes()).map_err(StorageError::io(action))?;
         file.sync_all().map_err(StorageError::io(action))?;
+        failpoint!("pointer-rename.before", StorageError::io(action)(std::io::Error::other("told to fail")));
         fs::rename(&draft, self.parent.join(POINTER)).map_err(StorageError::io(action))?;
+        failpoint!("pointer-rename.after", StorageError::io(action)(std::io::Error::other("told to fail")));
         sync(&self.parent)
     }
 

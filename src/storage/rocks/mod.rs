@@ -115,7 +115,11 @@ impl Physical for RocksStore {
         let now = self.now();
         let db = &now.database.db;
         let families = Family::ALL.map(|family| family.handle(db));
-        db.flush_cfs_opt(&families, &rocksdb::FlushOptions::default()).map_err(StorageError::rocks("flush the state database"))
+        failpoint!("page-flush.before", StorageError::Corrupt("told to fail"));
+        let flushed =
+            db.flush_cfs_opt(&families, &rocksdb::FlushOptions::default()).map_err(StorageError::rocks("flush the state database"));
+        failpoint!("page-flush.after");
+        flushed
     }
     fn records(&self, after: WalIndex, bytes_max: usize) -> Result<Option<Vec<Bytes>>, StorageError> {
         records::read(&self.now(), after, bytes_max)
@@ -139,7 +143,9 @@ impl Physical for RocksStore {
         let action = "make a checkpoint of the state";
         // Flushes first, all families at one moment: there is no log to copy.
         let now = self.now();
-        Checkpoint::new(&now.database.db).and_then(|checkpoint| checkpoint.create_checkpoint(into)).map_err(StorageError::rocks(action))
+        let log_bytes = if bug!(7) { u64::MAX } else { 0 };
+        let taken = Checkpoint::new(&now.database.db).and_then(|checkpoint| checkpoint.create_checkpoint_with_log_size(into, log_bytes));
+        taken.map_err(StorageError::rocks(action))
     }
     fn install(&self, from: &Path) -> Result<(), StorageError> {
         let _writing = self.writing();

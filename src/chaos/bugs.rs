@@ -1,0 +1,175 @@
+//! The planted bugs: what each does wrong and where. One build has them all; which is on is chosen at run time, for the process by
+//! the variable `COFFER_BUG`, for a thread by [`PlantedHere`].
+//!
+//! A harness that has never caught a bug proves nothing by being green: `jepsen/TRACK-RECORD.md` says which tool finds each of these.
+
+use std::cell::Cell;
+use std::sync::OnceLock;
+
+/// Names the bug of this process: its number, or several with commas.
+const VARIABLE: &str = "COFFER_BUG";
+
+/// A planted bug.
+#[derive(Clone, Copy, Debug)]
+pub struct Bug {
+    /// Its number, in the code as `bug!(number)`.
+    pub number: u8,
+    /// A few words.
+    pub name: &'static str,
+    /// What goes wrong.
+    pub what: &'static str,
+    /// The file it is planted in.
+    pub place: &'static str,
+}
+
+const fn bug(number: u8, name: &'static str, what: &'static str, place: &'static str) -> Bug {
+    Bug { number, name, what, place }
+}
+
+/// All of them, in order.
+#[rustfmt::skip]
+pub const BUGS: &[Bug] = &[
+    bug(1,  "ack before fsync",                "entries are acknowledged once they are written; they are synced about once a second", "src/raft/log_thread.rs"),
+    bug(2,  "vote not synced",                 "a vote is answered before it is durable, so a power loss lets a node vote twice in a term", "src/raft/log.rs"),
+    bug(3,  "read without read index",         "a node that believes to lead answers reads without proving it", "src/raft/handle.rs"),
+    bug(4,  "lease outlives its end",          "a lease that was proved once is trusted a second longer, through transfer and partition", "src/raft/handle.rs"),
+    bug(5,  "blank entry not flushed",         "the blank entry of a new leader is acknowledged without a sync", "src/raft/log.rs"),
+    bug(6,  "rename before sync",              "the pointer to the installed state is renamed into place before its bytes are written", "src/storage/rocks/folders.rs"),
+    bug(7,  "purge before durable",            "the log is purged though neither state nor snapshot was flushed", "src/raft/compaction.rs, src/storage/rocks/mod.rs"),
+    bug(8,  "apply twice after restart",       "the stored place lags one batch behind the rows, and an entry is not in conflict with what it wrote itself", "src/raft/adapter.rs, src/machine/apply.rs"),
+    bug(9,  "entry skipped after snapshot",    "the first entry after a snapshot is not applied on the node that took it", "src/raft/adapter.rs"),
+    bug(10, "completions out of order",        "appends that were synced together are reported in reverse order", "src/raft/log_thread.rs"),
+    bug(11, "short log opened silently",       "a log that ends before what this node acknowledged is opened all the same", "src/raft/log.rs"),
+    bug(12, "wiped node keeps its vote",       "a voter that comes back with an empty folder under its old name is not removed first", "src/core/join/leader.rs, src/raft/membership.rs"),
+    bug(13, "panic of the raft core swallowed", "a panic in Raft ends its task but not the process, which goes on without it", "src/raft/fatal.rs, src/raft/watcher.rs"),
+    bug(14, "cas outside the log",             "what a request read of shared rows is checked when it reads, not when its entry is applied", "src/barrier/txn.rs, src/core/context.rs"),
+    bug(15, "uses written late",               "uses of a token are counted in memory; only the last one is written", "src/core/token/identify.rs"),
+    bug(16, "uses counted per node",           "each node counts the uses of a token for itself", "src/core/token/identify.rs"),
+    bug(17, "unwrap not atomic",               "a wrapped answer is given out without being guarded against another reader", "src/core/wrapping/mod.rs"),
+    bug(18, "lease written after its token",   "the lease of a token is written in an entry of its own, with nothing to make up for it if that is lost", "src/core/token/create.rs"),
+    bug(19, "missed ends not looked for",      "a new active node ends only what comes due from then on", "src/core/lease/expirer.rs"),
+    bug(20, "max TTL off by one second",       "a lease or token can be renewed for one second past its maximum", "src/core/token/ttl.rs"),
+    bug(21, "revoke does not cascade",         "children of a revoked token live on", "src/core/token/identify.rs, src/core/token/revoke.rs, src/core/lease/sweep.rs"),
+    bug(22, "policy cache kept on standbys",   "a standby does not drop a compiled policy that was changed, and uses it when it becomes active", "src/core/policy/cache.rs"),
+    bug(23, "secondary does not wait",         "a secondary answers a forwarded write before it is there, without a warning", "src/core/pipeline/primary.rs"),
+    bug(24, "answer without audit",            "an answer is given though no audit device took its line", "src/core/pipeline/mod.rs"),
+    bug(25, "seal config before key",          "a rekey writes the new threshold in an entry before the one with the new root key row", "src/core/seal/rekey.rs"),
+    bug(26, "rotate forgets keys",             "a rotated keyring no longer holds the keys before the one that was newest", "src/barrier/keyring.rs"),
+    bug(27, "nonces repeat",                   "nonces are counted from zero wherever a key is loaded: after restart, failover, restore", "src/crypto/aead.rs"),
+    bug(28, "path not authenticated",          "the path of a row is no part of what its value authenticates, so values can be swapped", "src/barrier/value.rs"),
+    bug(29, "policy on the raw path",          "policies look at a path with .. as it came; the router follows it", "src/types/path.rs, src/core/pipeline/route.rs"),
+    bug(30, "lockout counted per node",        "each node counts wrong logins for itself", "src/core/pipeline/login.rs"),
+    bug(31, "local rows in a resync",          "pages sent in a comparison contain rows of local mounts", "src/replication/session.rs"),
+    bug(32, "tokens shipped",                  "token entries are shipped to performance secondaries", "src/machine/apply.rs"),
+    bug(33, "frame applied twice",             "the first record of a frame is applied again after its last", "src/machine/apply.rs"),
+    bug(34, "gap skipped",                     "a secondary for which the records no longer reach back is streamed what is new, without what is missing", "src/replication/shipper.rs, src/machine/apply.rs"),
+    bug(35, "page sum kept on delete",         "deleting a row leaves its hash in the sum of its page", "src/machine/apply.rs"),
+    bug(36, "filling visible",                 "a secondary serves clients while it is filled for the first time", "src/core/pipeline/mod.rs, src/machine/apply.rs"),
+    bug(37, "generation not raised",           "a promoted cluster keeps the generation of the primary it replaces", "src/core/replication/secondary.rs"),
+    bug(38, "old primary not fenced",          "a primary that meets a later generation goes on taking shared writes", "src/replication/shipper.rs"),
+    bug(39, "revocation in memory",            "a revoked secondary is remembered by the active node only", "src/core/replication/primary.rs"),
+    bug(40, "disabled mount lives on",         "what a disabled mount gave out and stored is not removed (there are no path filters to change)", "src/core/sys/mounts.rs, src/core/mounts/sweeper.rs"),
+];
+
+/// A bit per number.
+type Set = u64;
+
+thread_local! {
+    static HERE: Cell<Option<Set>> = const { Cell::new(None) };
+}
+
+/// Plants bugs on this thread, instead of those of the process, until it is dropped.
+#[derive(Debug)]
+pub struct PlantedHere {
+    before: Option<Set>,
+}
+
+impl PlantedHere {
+    /// Exactly these bugs; none is a choice too.
+    pub fn new(numbers: &[u8]) -> Self {
+        let set = numbers.iter().fold(0, |set, number| set | bit(*number));
+        super::memory::forget_here();
+        Self { before: HERE.replace(Some(set)) }
+    }
+}
+
+impl Drop for PlantedHere {
+    fn drop(&mut self) {
+        HERE.set(self.before);
+    }
+}
+
+const fn bit(number: u8) -> Set {
+    assert!(number < 64, "a set of bugs is 64 bits");
+    1 << number
+}
+
+/// Whether bugs were planted on this thread, or none on purpose.
+pub(super) fn is_chosen_here() -> bool {
+    HERE.get().is_some()
+}
+
+/// Called by [`crate::bug!`].
+pub fn is_planted(number: u8) -> bool {
+    HERE.get().unwrap_or_else(of_process) & bit(number) != 0
+}
+
+fn of_process() -> Set {
+    static SET: OnceLock<Set> = OnceLock::new();
+    *SET.get_or_init(|| read(&std::env::var(VARIABLE).unwrap_or_default()).unwrap_or_else(|error| refuse_to_start(&error)))
+}
+
+/// A run with another bug than was asked for would be worse than none.
+fn refuse_to_start(error: &str) -> ! {
+    eprintln!("{VARIABLE}: {error}");
+    std::process::exit(2)
+}
+
+fn read(text: &str) -> Result<Set, String> {
+    let mut set = 0;
+    for number in text.split(',').map(str::trim).filter(|number| !number.is_empty()) {
+        let known = number.parse::<u8>().ok().filter(|number| BUGS.iter().any(|bug| bug.number == *number));
+        set |= bit(known.ok_or_else(|| format!("no planted bug has the number {number:?}"))?);
+    }
+    Ok(set)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_plants_its_own_bugs_and_takes_them_away_again() {
+        assert!(!is_planted(1));
+        let outer = PlantedHere::new(&[1, 40]);
+        assert!(is_planted(1) && is_planted(40) && !is_planted(2));
+        {
+            let _inner = PlantedHere::new(&[]);
+            assert!(!is_planted(1));
+        }
+        assert!(is_planted(1));
+        assert!(!std::thread::spawn(|| is_planted(1)).join().unwrap());
+        drop(outer);
+        assert!(!is_planted(1));
+    }
+
+    #[test]
+    fn there_are_forty_and_each_stands_where_the_table_says() {
+        for (at, bug) in BUGS.iter().enumerate() {
+            assert_eq!(usize::from(bug.number), at + 1);
+            for place in bug.place.split(", ") {
+                let text = std::fs::read_to_string(place).unwrap();
+                assert!(text.contains(&format!("bug!({})", bug.number)), "{} is not in {place}", bug.number);
+            }
+        }
+        assert_eq!(BUGS.len(), 40);
+    }
+
+    #[test]
+    fn only_bugs_that_exist_can_be_asked_for() {
+        assert_eq!(read(""), Ok(0));
+        assert!(read("0").is_err());
+        assert!(read("41").is_err());
+        assert!(read("x").is_err());
+    }
+}
