@@ -2,6 +2,7 @@
 //!
 //! Exit codes are the same everywhere: 0 valid, 1 invalid, 2 unknown (which CI treats as invalid), 3 the input cannot be used.
 
+mod bank;
 mod clean;
 mod probe;
 mod run;
@@ -23,6 +24,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bank(bank::Bank),
     Clean(clean::Clean),
     Probe(probe::Probe),
     Run(run::Run),
@@ -38,6 +40,7 @@ pub fn main() -> ExitCode {
         }
     };
     match arguments.command {
+        Command::Bank(command) => command.run(),
         Command::Clean(command) => command.run(),
         Command::Probe(command) => command.run(),
         Command::Run(command) => command.run(),
