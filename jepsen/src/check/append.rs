@@ -147,10 +147,32 @@ fn isolation(name: String, calls: &[Call<'_>]) -> Result<Verdict, Malformed> {
             let is_guilty =
                 |call: &&Call<'_>| call.end.is_some_and(|end| guilty.contains(&end.index)) || guilty.contains(&call.invoke.index);
             let mut witness: Vec<Op> = calls.iter().filter(is_guilty).flat_map(Call::lines).collect();
+            if witness.is_empty() {
+                witness = disagreeing(calls);
+            }
             witness.sort_by_key(|op| op.index);
             Verdict::invalid(name, text, witness)
         }
     })
+}
+
+/// Two reads of a key of which neither begins with the other: of this, `adya` names no transactions.
+fn disagreeing(calls: &[Call<'_>]) -> Vec<Op> {
+    let mut longest: HashMap<&Value, (&[Value], Call<'_>)> = HashMap::new();
+    for call in calls {
+        let Some(Ok(parts)) = call.end.filter(|end| end.kind == Kind::Ok).map(parts) else { continue };
+        for part in parts {
+            let Part::Read(key, Some(seen)) = part else { continue };
+            let (before, first) = longest.entry(key).or_insert((seen, *call));
+            if !seen.starts_with(before) && !before.starts_with(seen) {
+                return first.lines().chain(call.lines()).collect();
+            }
+            if seen.len() > before.len() {
+                (*before, *first) = (seen, *call);
+            }
+        }
+    }
+    Vec::new()
 }
 
 fn has_no_reads(calls: &[Call<'_>]) -> bool {

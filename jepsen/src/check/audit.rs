@@ -27,7 +27,7 @@ pub fn check(history: &History) -> Result<Verdict, Malformed> {
         answered += 1;
         let is_whole =
             |device: &&str| audited.get(&(id, *device)).is_some_and(|kinds| kinds.contains("request") && kinds.contains("response"));
-        if !devices.iter().any(is_whole) {
+        if !devices.is_empty() && !devices.iter().any(is_whole) {
             let somewhere: BTreeSet<&str> = devices.iter().flat_map(|device| audited.get(&(id, *device))).flatten().copied().collect();
             let text = match somewhere.into_iter().collect::<Vec<_>>().as_slice() {
                 [] => "answered, and in no audit device".to_owned(),

@@ -49,8 +49,10 @@ fn one<'a>(name: String, reports: BTreeMap<(&'a str, &'a str), (&'a Value, Fact<
         said.entry(value).or_default().push((node, *fact));
     }
     if said.len() > 1 {
-        let groups: Vec<String> = said.values().map(|group| group.iter().map(|(node, _)| *node).collect::<Vec<_>>().join(" ")).collect();
-        let witness = said.values().filter_map(|group| group.first()).map(|(_, fact)| fact.op.clone()).collect();
+        let mut said: Vec<_> = said.values().collect();
+        said.sort_by_key(|group| group.first().map(|(node, _)| *node));
+        let groups: Vec<String> = said.iter().map(|group| group.iter().map(|(node, _)| *node).collect::<Vec<_>>().join(" ")).collect();
+        let witness = said.iter().filter_map(|group| group.first()).map(|(_, fact)| fact.op.clone()).collect();
         return Verdict::invalid(name, format!("nodes differ: {}", groups.join(" / ")), witness);
     }
     if !silent.is_empty() {

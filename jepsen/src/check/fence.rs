@@ -116,7 +116,7 @@ fn never_merged(history: &History, calls: &[Call<'_>], acknowledged: &[Acknowled
     }
     // Divergent: beyond where some later epoch forked off.
     let is_divergent = |add: &Acknowledged<'_>, epoch: i64| {
-        add.position.is_some_and(|position| forks.range(add.epoch + 1..=epoch).any(|(_, fork)| position > *fork))
+        add.position.is_some_and(|position| forks.iter().any(|(later, fork)| add.epoch < *later && *later <= epoch && position > *fork))
     };
     let newest = forks.keys().last().copied().unwrap_or(0);
     let divergent = acknowledged.iter().filter(|add| is_divergent(add, newest)).count();
