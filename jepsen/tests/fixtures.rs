@@ -29,9 +29,11 @@ impl Fixture {
 fn fixtures() -> Vec<Fixture> {
     let mut found = Vec::new();
     for folder in ["good", "bad"] {
-        for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(folder)).unwrap() {
-            let path = entry.unwrap().path();
-            let text = fs::read_to_string(&path).unwrap();
+        for entry in
+            fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(folder)).expect("the fixtures lie beside the sources")
+        {
+            let path = entry.expect("its entries too").path();
+            let text = fs::read_to_string(&path).expect("fixtures are text");
             found.push(Fixture { path, text });
         }
     }

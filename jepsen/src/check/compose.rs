@@ -112,6 +112,15 @@ pub fn named(name: &str) -> Option<&'static Named> {
     NAMED.iter().find(|named| named.name == name)
 }
 
+/// The checker for what a workload of that name does, where it is not called the same.
+pub fn for_workload(workload: &str) -> Option<&'static Named> {
+    named(match workload {
+        "register" => "versioned",
+        "set" => "set-full",
+        other => other,
+    })
+}
+
 /// Values are `[key value]` if all of them are; a `[old new]` of a plain register is taken for one only if writes are pairs too.
 fn objects(history: &History) -> Objects {
     let mut writes = history.ops.iter().filter(|op| op.f == "write").peekable();

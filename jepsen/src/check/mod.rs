@@ -31,6 +31,7 @@ pub mod prefix;
 
 pub mod compose;
 pub mod coverage;
+pub mod shrink;
 
 #[cfg(test)]
 mod proof;

@@ -3,9 +3,13 @@
 //! Exit codes are the same everywhere: 0 valid, 1 invalid, 2 unknown (which CI treats as invalid), 3 the input cannot be used.
 
 mod bank;
+mod check;
 mod clean;
+mod edn;
 mod probe;
 mod run;
+mod shrink;
+mod subject;
 
 use std::process::ExitCode;
 
@@ -24,10 +28,13 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::Check),
     Bank(bank::Bank),
     Clean(clean::Clean),
+    Edn(edn::Edn),
     Probe(probe::Probe),
     Run(run::Run),
+    Shrink(shrink::Shrink),
 }
 
 /// Runs the command that the arguments name.
@@ -41,8 +48,11 @@ pub fn main() -> ExitCode {
     };
     match arguments.command {
         Command::Bank(command) => command.run(),
+        Command::Check(command) => command.run(),
         Command::Clean(command) => command.run(),
+        Command::Edn(command) => command.run(),
         Command::Probe(command) => command.run(),
         Command::Run(command) => command.run(),
+        Command::Shrink(command) => command.run(),
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! Not here: recording while a test runs (`recorder`).
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use super::op::Op;
+use super::op::{Op, Process};
 use super::{edn, json};
 
 /// How a history is written.
@@ -70,17 +71,24 @@ impl History {
         }
     }
 
+    /// The file of a history: the path itself, or what a run left in that folder.
+    ///
+    /// # Errors
+    /// A folder without a history.
+    pub fn locate(path: &Path) -> Result<PathBuf, HistoryError> {
+        if !path.is_dir() {
+            return Ok(path.to_owned());
+        }
+        let mut known = ["history.jsonl", "history.edn"].map(|name| path.join(name)).into_iter();
+        known.find(|file| file.exists()).ok_or_else(|| HistoryError::Nothing(path.to_owned()))
+    }
+
     /// Reads a file, or the history of a run's folder. The format is told by the text, not by the name.
     ///
     /// # Errors
     /// The file cannot be read, or a line is no operation: its number is told.
     pub fn read(path: &Path) -> Result<History, HistoryError> {
-        let path = &if path.is_dir() {
-            let known = ["history.jsonl", "history.edn"].map(|name| path.join(name));
-            known.into_iter().find(|file| file.exists()).ok_or_else(|| HistoryError::Nothing(path.to_owned()))?
-        } else {
-            path.to_owned()
-        };
+        let path = &History::locate(path)?;
         let bytes = fs::read(path).map_err(|source| HistoryError::File { path: path.clone(), source })?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
@@ -131,6 +139,27 @@ impl History {
         Ok(History::from_ops(ops))
     }
 
+    /// The workloads that share this history: each line of a client says whose it is (`:workload`), if there are several.
+    pub fn workloads(&self) -> BTreeSet<&str> {
+        self.ops.iter().filter_map(|op| op.extra.get("workload")?.as_str()).collect()
+    }
+
+    /// The lines of one workload, and all of the nemesis. They keep their indices.
+    #[must_use]
+    pub fn of_workload(&self, name: &str) -> History {
+        let is_mine = |op: &&Op| match op.extra.get("workload") {
+            Some(workload) => workload.as_str() == Some(name),
+            None => op.process == Process::Nemesis,
+        };
+        History { ops: self.ops.iter().filter(is_mine).cloned().collect() }
+    }
+
+    /// On which line (from 1) of a text an operation (from 0) stands, if each has a line of its own.
+    pub fn line_of(text: &str, operation: usize) -> Option<usize> {
+        let is_operation = |line: &&str| line.contains('{') && !line.trim_start().starts_with(';');
+        text.lines().enumerate().filter(|(_, line)| is_operation(line)).nth(operation).map(|(number, _)| number + 1)
+    }
+
     /// The history as text.
     pub fn to_text(&self, format: Format) -> String {
         let mut text = String::new();
@@ -165,7 +194,7 @@ fn line_of(bytes: &[u8], at: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::op::{Kind, Process};
+    use crate::core::op::Kind;
     use crate::core::value::Value;
 
     fn example() -> History {
