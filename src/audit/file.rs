@@ -103,9 +103,7 @@ fn write_lines(place: &Place, mut writer: Box<dyn Write + Send>, mut waiting: mp
             }
             next = waiting.try_recv().ok();
         }
-        failpoint!("audit-write.before");
-        let written = writer.write_all(&bytes).and_then(|()| writer.flush()).map_err(|error| AuditError::Write(error.to_string()));
-        failpoint!("audit-write.after");
+        let written = write_bytes(&mut *writer, &bytes);
         for done in writers {
             // A request that gave up waiting does not want to know.
             let _ = done.send(written.clone());
@@ -116,6 +114,13 @@ fn write_lines(place: &Place, mut writer: Box<dyn Write + Send>, mut waiting: mp
             let _ = done.send(opened);
         }
     }
+}
+
+fn write_bytes(writer: &mut dyn Write, bytes: &[u8]) -> Result<(), AuditError> {
+    failpoint!("audit-write.before", AuditError::Write("told to fail".to_owned()));
+    writer.write_all(bytes).and_then(|()| writer.flush()).map_err(|error| AuditError::Write(error.to_string()))?;
+    failpoint!("audit-write.after", AuditError::Write("told to fail".to_owned()));
+    Ok(())
 }
 
 #[async_trait]

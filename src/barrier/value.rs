@@ -72,7 +72,7 @@ mod tests {
         let mut keyring = Keyring::first(&entropy, Timestamp(0));
         let key = Key::shared("mount/a");
         let old = encrypt_value(&keyring, &entropy, &key, b"v");
-        keyring = keyring.rotated(&entropy, Timestamp(1));
+        keyring = keyring.rotated(&entropy, Timestamp(1)).rotated(&entropy, Timestamp(2));
         let new = encrypt_value(&keyring, &entropy, &key, b"v");
         assert_eq!(decrypt_value(&keyring, &key, &old).unwrap().expose(), b"v");
         assert_eq!(decrypt_value(&keyring, &key, &new).unwrap().expose(), b"v");

@@ -38,7 +38,7 @@ pub const BUGS: &[Bug] = &[
     bug(7,  "purge before durable",            "the log is purged though neither state nor snapshot was flushed", "src/raft/compaction.rs, src/storage/rocks/mod.rs"),
     bug(8,  "apply twice after restart",       "the stored place lags one batch behind the rows, and an entry is not in conflict with what it wrote itself", "src/raft/adapter.rs, src/machine/apply.rs"),
     bug(9,  "entry skipped after snapshot",    "the first entry after a snapshot is not applied on the node that took it", "src/raft/adapter.rs"),
-    bug(10, "completions out of order",        "appends that were synced together are reported in reverse order", "src/raft/log_thread.rs"),
+    bug(10, "cut of the log not written",      "entries that another leader replaced are cut off in memory only, and are in the file at the next start", "src/raft/log.rs"),
     bug(11, "short log opened silently",       "a log that ends before what this node acknowledged is opened all the same", "src/raft/log.rs"),
     bug(12, "wiped node keeps its vote",       "a voter that comes back with an empty folder under its old name is not removed first", "src/core/join/leader.rs, src/raft/membership.rs"),
     bug(13, "panic of the raft core swallowed", "a panic in Raft ends its task but not the process, which goes on without it", "src/raft/fatal.rs, src/raft/watcher.rs"),

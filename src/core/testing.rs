@@ -36,6 +36,8 @@ pub struct OneNode {
     pub loses_next_answer: AtomicBool,
     /// Entries that were proposed.
     pub proposed: AtomicU64,
+    /// Peers that were to be removed.
+    pub removed: Mutex<Vec<NodeId>>,
 }
 
 impl OneNode {
@@ -50,12 +52,18 @@ impl OneNode {
             status: watch::Sender::new(status),
             loses_next_answer: AtomicBool::new(false),
             proposed: AtomicU64::new(0),
+            removed: Mutex::default(),
         })
     }
 
     /// Tells `observer` of every entry from now on; it is not kept alive.
     pub fn watch(&self, observer: Weak<dyn Observer>) {
         let _ = self.observer.set(observer);
+    }
+
+    /// The group has this member too.
+    pub fn seat(&self, peer: Peer) {
+        self.status.send_modify(|status| status.peers.push(peer));
     }
 
     /// Gains or loses leadership.
@@ -111,7 +119,8 @@ impl Consensus for OneNode {
     async fn add_peer(&self, _: NodeId, _: Member, _: bool) -> Result<(), MembershipError> {
         Err(MembershipError::Busy("one node".to_owned()))
     }
-    async fn remove_peer(&self, _: NodeId) -> Result<(), MembershipError> {
+    async fn remove_peer(&self, id: NodeId) -> Result<(), MembershipError> {
+        self.removed.lock().unwrap().push(id);
         Err(MembershipError::Unknown)
     }
     async fn hand_over(&self) -> Result<(), MembershipError> {

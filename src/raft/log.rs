@@ -258,7 +258,9 @@ impl RaftLogStorage<Types> for LogStore {
             state.cached_from = state.cached_from.min(state.kept.back().map_or(0, |kept| kept.slot.id.index + 1));
         }
         let mut frames = Vec::new();
-        put_frame(&mut frames, kind::TRUNCATE, |out| put_log_id_opt(out, last_log_id.as_ref()));
+        if !bug!(10) {
+            put_frame(&mut frames, kind::TRUNCATE, |out| put_log_id_opt(out, last_log_id.as_ref()));
+        }
         self.write(frames, 0, true, Then::Nobody)
     }
 

@@ -216,9 +216,6 @@ impl Writer {
 
     /// Tells all who wait, in order.
     fn tell(&self, round: &mut Round) {
-        if bug!(10) {
-            round.waiting.reverse();
-        }
         for then in round.waiting.drain(..) {
             match then {
                 Then::Nobody => {}

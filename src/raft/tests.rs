@@ -61,9 +61,27 @@ async fn another_node_leads_when_the_leader_stops_and_nothing_acknowledged_is_lo
 async fn a_leader_that_is_cut_off_proves_nothing_and_commits_nothing() {
     let group = Group::of_three(Place::Memory, |_| {}).await;
     let old = group.leader(None).await;
+    group.nodes[old].raft().read_barrier().await.unwrap();
     group.cut(old, true);
-    let new = group.leader(Some(old)).await;
-    write(&group.nodes[new], "b").await;
+    // A proof that was good until now is good no longer than the lease it rests on.
+    let proving = async {
+        let mut proved = std::time::Instant::now();
+        loop {
+            let asked = std::time::Instant::now();
+            if group.nodes[old].raft().read_barrier().await.is_err() {
+                return proved;
+            }
+            proved = asked;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let writing = async {
+        let new = group.leader(Some(old)).await;
+        write(&group.nodes[new], "b").await;
+        std::time::Instant::now()
+    };
+    let (proved, written) = tokio::join!(proving, writing);
+    assert!(proved < written, "it proved to lead after another did");
     assert!(group.nodes[old].raft().read_barrier().await.is_err());
     assert!(!group.nodes[old].has("b"));
     wait_until(&group.nodes[old], |status| !status.is_leader && status.leader.is_none()).await;

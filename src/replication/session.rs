@@ -181,8 +181,10 @@ impl<'s> Session<'s> {
         let begun = Instant::now();
         let Some((reader, _)) = &self.snapshot else { return Vec::new() };
         let ours = reader.pages(Scope::Shared);
+        let local = bug!(31).then(|| reader.pages(Scope::Local));
+        let has_local = |n: u16| local.as_ref().is_some_and(|sums| sums[usize::from(n)] != PageSum::default());
         let differing: Vec<PageId> =
-            (0..=u16::MAX).zip(ours.iter().zip(theirs)).filter(|(_, (a, b))| a != b).map(|(n, _)| PageId(n)).collect();
+            (0..=u16::MAX).zip(ours.iter().zip(theirs)).filter(|(n, (a, b))| a != b || has_local(*n)).map(|(n, _)| PageId(n)).collect();
         ::metrics::histogram!(metrics::MERKLE_DIFF).record(begun.elapsed().as_secs_f64() * 1000.0);
         tracing::info!(secondary = self.id, pages = differing.len(), "compared with a secondary");
         differing

@@ -180,6 +180,8 @@ fn pair() -> (Cluster, Cluster) {
     for n in 0..50 {
         primary.write(&format!("m/{n}"), "first");
     }
+    let local = Op::Put { key: Key::local("l/0"), value: b"stays here".to_vec().into() };
+    primary.propose(&Command::Write(Batch { ops: vec![local], ..Batch::default() }));
     primary.set_role(primary_role(1));
     let adopted = secondary.propose(&Command::Adopt { role: secondary_role(1, true), ops: Vec::new(), encrypted: KeyUse::default() });
     assert!(matches!(adopted, Outcome::Committed(_)));

@@ -11,6 +11,8 @@ mod members;
 mod needles;
 mod node;
 mod operation;
+#[cfg(feature = "chaos")]
+mod planted;
 mod relay;
 mod replication;
 mod roles;

@@ -89,6 +89,23 @@ impl Node {
         self.config.with_extension("log")
     }
 
+    /// Says a line to the socket of a test build; its answer.
+    #[cfg(feature = "chaos")]
+    pub fn chaos(&self, line: &str) -> String {
+        use std::io::{BufRead, BufReader, Write};
+        let mut socket = std::os::unix::net::UnixStream::connect(self.config.with_extension("").join("chaos.sock")).unwrap();
+        socket.write_all(format!("{line}\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        BufReader::new(socket).read_line(&mut answer).unwrap();
+        answer.trim_end().to_owned()
+    }
+
+    /// Whether the process has ended by itself.
+    #[cfg(feature = "chaos")]
+    pub fn has_ended(&mut self) -> bool {
+        self.child.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some())
+    }
+
     pub fn is_running(&self) -> bool {
         self.child.is_some()
     }

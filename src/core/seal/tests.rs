@@ -237,3 +237,23 @@ async fn a_rekey_that_breaks_off_leaves_shares_that_unseal() {
         }
     }
 }
+
+/// It has lost what it acknowledged, which must not count in a majority as if it had not.
+#[tokio::test]
+async fn a_voter_that_joins_with_nothing_is_removed_first() {
+    let net = Arc::new(Net::default());
+    let (leader, joiner) = (Node::new(&net, "a"), Node::new(&net, "b"));
+    let answer = leader.init(1, 1).await;
+    leader.unseal_all(&answer.keys).await;
+    let id = crate::types::NodeId::of_name("b");
+    let member = crate::raft::Member { name: "b".into(), ..crate::raft::Member::default() };
+    leader.raft.seat(crate::raft::Peer { id, member, is_voter: true });
+    joiner.seal.join(serde_json::from_value(serde_json::json!({ "leader_api_addr": "a" })).unwrap()).await.unwrap();
+    joiner.unseal_all(&answer.keys).await;
+    let removed = async {
+        while !leader.raft.removed.lock().unwrap().contains(&id) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(5), removed).await.unwrap();
+}
