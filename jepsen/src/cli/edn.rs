@@ -19,7 +19,8 @@ Examples:
   jepsen edn runs/7 --workload register --per-key --plain
                                                       without versions: for Knossos' `register`, where a CAS that
                                                       happened is a write and one that was refused is left out
-  jepsen edn runs/7 --workload append --out a.edn     for Elle")]
+  jepsen edn runs/7 --workload append --out a.edn     for Elle
+  jepsen edn h.edn --jsonl --out h.jsonl              for Porcupine")]
 pub struct Edn {
     #[command(flatten)]
     subject: Subject,
@@ -29,6 +30,9 @@ pub struct Edn {
     /// Without versions: values alone. Says less than the history does, and nothing that is not so.
     #[arg(long, requires = "per_key")]
     plain: bool,
+    /// As JSON, one object a line, instead of EDN: for Porcupine (see peers/porcupine).
+    #[arg(long)]
+    jsonl: bool,
     /// The file, or with --per-key the folder; otherwise standard output, or `keys` beside the history.
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
@@ -43,12 +47,16 @@ impl Edn {
         }
     }
 
+    fn format(&self) -> Format {
+        if self.jsonl { Format::Jsonl } else { Format::Edn }
+    }
+
     fn write(&self) -> Result<(), String> {
         let history = self.subject.read()?;
         if self.per_key {
             return self.write_keys(&history);
         }
-        let text = History::from_ops(history.ops).to_text(Format::Edn);
+        let text = History::from_ops(history.ops).to_text(self.format());
         match &self.out {
             None => {
                 print!("{text}");
@@ -68,8 +76,8 @@ impl Edn {
         }
         for (key, ops) in &keys {
             let ops = if self.plain { plain(ops) } else { ops.clone() };
-            let file = folder.join(format!("{}.edn", file_name(key)));
-            let text = History::from_ops(ops).to_text(Format::Edn);
+            let file = folder.join(format!("{}.{}", file_name(key), if self.jsonl { "jsonl" } else { "edn" }));
+            let text = History::from_ops(ops).to_text(self.format());
             std::fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;
         }
         println!("{} keys in {}", keys.len(), folder.display());
