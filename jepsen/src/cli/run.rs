@@ -46,6 +46,9 @@ pub struct Run {
     /// Lines for each node's `storage "raft"`, as `snapshot_threshold = 100`.
     #[arg(long, default_value = "")]
     storage: String,
+    /// Stanzas for each node's configuration, as `replication { logshipper_buffer_size = "1mb" }`.
+    #[arg(long, default_value = "")]
+    stanzas: String,
     /// A variable for each node's process, as NAME=VALUE; may be given several times.
     #[arg(long)]
     env: Vec<String>,
@@ -110,10 +113,17 @@ impl Run {
             rate: self.rate,
             deadline: Duration::from_millis(self.deadline),
             storage: if self.storage.is_empty() { String::new() } else { format!("  {}\n", self.storage) },
-            env: env.collect::<Result<_, _>>()?,
+            stanzas: if self.stanzas.is_empty() { String::new() } else { format!("{}\n", self.stanzas) },
+            env: handed_on().chain(env).collect::<Result<_, _>>()?,
             is_captured: self.pcap,
         })
     }
+}
+
+/// What a test build of the product listens to goes on to each node.
+fn handed_on() -> impl Iterator<Item = Result<(String, String), String>> {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty()).map(|value| Ok((name.to_owned(), value)));
+    ["COFFER_BUG", "COFFER_FAILPOINTS"].into_iter().filter_map(set)
 }
 
 fn rand_seed() -> u64 {
@@ -153,7 +163,7 @@ fn words(list: &[String]) -> String {
 
 /// Prints the tree and the plain line, and gives the exit code.
 pub fn conclude(verdict: &Verdict) -> ExitCode {
-    print!("{verdict}");
+    print!("{}", outline(verdict));
     let passed = verdict.children.iter().filter(|child| child.is_valid()).count();
     println!("{passed} passed, {} failed", verdict.children.len() - passed);
     ExitCode::from(match verdict.valid {
@@ -161,6 +171,22 @@ pub fn conclude(verdict: &Verdict) -> ExitCode {
         Valid::False => 1,
         Valid::Unknown => 2,
     })
+}
+
+/// The tree without what is below branches that hold: the run's folder has it whole.
+fn outline(verdict: &Verdict) -> Verdict {
+    let children = if verdict.is_valid() && verdict.children.iter().all(|child| child.children.is_empty()) {
+        Vec::new()
+    } else {
+        verdict.children.clone()
+    };
+    let shown = children.iter().filter(|child| !verdict.children.is_empty() && (!child.is_valid() || is_branch(verdict)));
+    Verdict { children: shown.map(outline).collect(), ..verdict.clone() }
+}
+
+/// A branch above other branches: a run, whose parts are all shown.
+fn is_branch(verdict: &Verdict) -> bool {
+    verdict.children.iter().any(|child| !child.children.is_empty())
 }
 
 /// A bar, where there is someone to see it; a line for each phase elsewhere.

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::check::Verdict;
-use crate::core::{History, Kind, Op, Process, Recorder, Value};
+use crate::core::{Kind, Op, Process, Recorder, Value};
 
 use super::context::Context;
 use super::plan::{Act, Plan};
@@ -93,22 +92,4 @@ fn sleep_until(moment: Instant, is_over: &AtomicBool) -> bool {
         std::thread::sleep(left.min(Duration::from_millis(50)));
     }
     false
-}
-
-/// Whether each mode of the plan was really in force at least once: a run without its faults is no evidence.
-pub fn coverage(plan: &Plan, history: &History) -> Verdict {
-    let installed = |mode: &str| {
-        history.ops.iter().any(|op| {
-            let is_it = op.value.as_pair().is_some_and(|(planned, _)| planned.as_str() == Some(mode));
-            is_it && op.f.starts_with("start-") && op.extra.get("outcome").and_then(Value::as_str) == Some("installed")
-        })
-    };
-    let modes = plan.modes();
-    let missing: Vec<&String> = modes.iter().filter(|mode| !installed(mode)).collect();
-    let is_skip = |op: &&Op| op.f.starts_with("start-") && op.error.is_some();
-    let why: Vec<String> = history.ops.iter().filter(is_skip).filter_map(|op| op.error.clone()).collect();
-    if missing.is_empty() {
-        return Verdict::valid("coverage", format!("{} modes of faults were in force: {}", modes.len(), modes.join(", ")));
-    }
-    Verdict::unknown("coverage", format!("never in force: {missing:?}, because {why:?}"))
 }

@@ -4,15 +4,28 @@
 //! checkers that decide. Steps depend on the seed and on what was answered, never on time.
 
 pub mod actor;
+pub mod append;
+pub mod audit;
+pub mod canary;
+pub mod converge;
+pub mod crossing;
+pub mod forward;
 pub mod kv;
+pub mod lease;
+pub mod policy;
+pub mod prefix;
 pub mod register;
 pub mod run;
+pub mod seal;
+pub mod session;
 pub mod set;
 
 pub mod stage;
+pub mod uses;
+pub mod wrap;
 
 use crate::check::Verdict;
-use crate::core::History;
+use crate::core::{History, Malformed};
 use crate::world::World;
 use crate::world::node::Node;
 use actor::Actor;
@@ -39,6 +52,11 @@ pub trait Workload: Send + Sync {
         world.first().nodes.len() * 2
     }
 
+    /// Fewer acknowledged operations than this are no evidence.
+    fn enough(&self) -> usize {
+        30
+    }
+
     /// The node that a process asks: all nodes of the first cluster in turn, so standbys too.
     fn seat<'w>(&self, world: &'w World, slot: usize) -> &'w Node {
         let nodes = &world.first().nodes;
@@ -55,9 +73,30 @@ pub trait Workload: Send + Sync {
     fn check(&self, history: &History) -> Verdict;
 }
 
+/// A history that a checker cannot read is a mistake of the harness: unknown.
+pub fn decided(name: &str, result: Result<Verdict, Malformed>) -> Verdict {
+    result.unwrap_or_else(|malformed| Verdict::unknown(name, malformed.to_string()))
+}
+
 /// All that there are.
 pub fn all() -> Vec<Box<dyn Workload>> {
-    vec![Box::new(register::Register), Box::new(set::Set::default())]
+    vec![
+        Box::new(register::Register),
+        Box::new(set::Set::default()),
+        Box::new(append::Append),
+        Box::new(uses::Uses::default()),
+        Box::new(wrap::Wrap::default()),
+        Box::new(lease::Leases::default()),
+        Box::new(policy::Policies::default()),
+        Box::new(session::Sessions::default()),
+        Box::new(seal::Seal::default()),
+        Box::new(audit::Audit),
+        Box::new(prefix::Prefix::default()),
+        Box::new(forward::Forward),
+        Box::new(canary::Canary),
+        Box::new(crossing::Crossing::default()),
+        Box::new(converge::Converge),
+    ]
 }
 
 /// The workload of that name.

@@ -2,14 +2,15 @@
 //!
 //! Every value is written once, so a read tells which write it saw.
 
-use crate::check::Verdict;
+use crate::check::{MISMATCH, Verdict, register as check};
 use crate::client::outcome::Outcome;
 use crate::core::{History, Op, Value};
 use serde_json::json;
+use std::time::Duration;
 
 use super::actor::Actor;
 use super::stage::Stage;
-use super::{Workload, kv};
+use super::{Workload, decided, kv};
 
 const MOUNT: &str = "register";
 /// Few enough that processes meet, many enough that each key stays easy to check.
@@ -48,7 +49,7 @@ impl Workload for Register {
     }
 
     fn check(&self, history: &History) -> Verdict {
-        crate::check::register::check(history).unwrap_or_else(|error| Verdict::unknown(self.name(), error.to_string()))
+        decided(self.name(), check::check(history))
     }
 }
 
@@ -57,13 +58,13 @@ fn unique(actor: &Actor<'_>, begun: u64) -> i64 {
     i64::try_from(begun * 1000 + actor.slot as u64 % 1000).unwrap_or(i64::MAX)
 }
 
-fn register(key: &str, version: impl Into<Value>, value: impl Into<Value>) -> Value {
+fn versioned(key: &str, version: impl Into<Value>, value: impl Into<Value>) -> Value {
     Value::pair(key, Value::pair(version, value))
 }
 
 /// Reads a key: its version, if it was seen; 0 if it is absent.
 pub fn read(actor: &mut Actor<'_>, mount: &str, key: &str) -> Option<i64> {
-    let begun = actor.begin("read", register(key, Value::Nil, Value::Nil));
+    let begun = actor.begin("read", versioned(key, Value::Nil, Value::Nil));
     let answer = actor.ask(kv::read(mount, key));
     let outcome = match answer {
         Ok(reply) if kv::is_absent(&reply) => Outcome::Ok(reply),
@@ -73,7 +74,7 @@ pub fn read(actor: &mut Actor<'_>, mount: &str, key: &str) -> Option<i64> {
     actor.end(&begun, &outcome, |reply| {
         let (seen, value) = if kv::is_absent(reply) { (0, Value::Nil) } else { kv::seen(reply)? };
         version = Some(seen);
-        Ok(register(key, seen, value))
+        Ok(versioned(key, seen, value))
     });
     version
 }
@@ -81,23 +82,38 @@ pub fn read(actor: &mut Actor<'_>, mount: &str, key: &str) -> Option<i64> {
 /// Writes a fresh value.
 pub fn write(actor: &mut Actor<'_>, mount: &str, key: &str) {
     let value = unique(actor, actor.steps);
-    let begun = actor.begin("write", register(key, Value::Nil, value));
+    let begun = actor.begin("write", versioned(key, Value::Nil, value));
     change(actor, &begun, mount, key, value, None);
 }
 
 /// Reads, then writes a fresh value if the version is still that one.
 pub fn compare_and_set(actor: &mut Actor<'_>, mount: &str, key: &str) {
     let Some(version) = read(actor, mount, key) else { return };
+    let expected = match actor.rng.below(4) {
+        // Sure to be refused.
+        0 if version > 0 => version - 1,
+        // Time for somebody else to be first.
+        1 => {
+            std::thread::sleep(Duration::from_millis(actor.rng.below(30)));
+            version
+        }
+        _ => version,
+    };
+    replace(actor, mount, key, expected);
+}
+
+/// Writes a fresh value if the version is still that one.
+pub fn replace(actor: &mut Actor<'_>, mount: &str, key: &str, version: i64) {
     let value = unique(actor, actor.steps);
-    let begun = actor.begin("cas", register(key, version, value));
+    let begun = actor.begin("cas", versioned(key, version, value));
     change(actor, &begun, mount, key, value, Some(version));
 }
 
 fn change(actor: &mut Actor<'_>, begun: &Op, mount: &str, key: &str, value: i64, cas: Option<i64>) {
     let answer = actor.ask(kv::write(mount, key, &json!(value), cas));
     let outcome = match Outcome::of(answer, true, kv::is_refusal) {
-        Outcome::Fail(_, Some(reply)) if kv::is_mismatch(&reply) => Outcome::Fail("mismatch".to_owned(), Some(reply)),
+        Outcome::Fail(_, Some(reply)) if kv::is_mismatch(&reply) => Outcome::Fail(MISMATCH.to_owned(), Some(reply)),
         outcome => outcome,
     };
-    actor.end(begun, &outcome, |reply| Ok(register(key, kv::written(reply)?, value)));
+    actor.end(begun, &outcome, |reply| Ok(versioned(key, kv::written(reply)?, value)));
 }

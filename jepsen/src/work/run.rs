@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::check::{Valid, Verdict};
+use crate::check::{Valid, Verdict, coverage};
 use crate::core::{Format, History, Kind, Process, Recorder, Rng, Value};
 use crate::nemesis::context::Context;
 use crate::nemesis::network::Network;
 use crate::nemesis::plan::{Demand, Plan};
-use crate::nemesis::villain::{Villain, coverage};
+use crate::nemesis::villain::Villain;
 use crate::world::node::Node;
 use crate::world::topo::Topology;
 use crate::world::{Options, World, process, replicate};
@@ -30,8 +30,6 @@ use super::{Workload, named};
 const HEAL: Duration = Duration::from_secs(60);
 /// Work goes on for this long after healing.
 const TAIL: Duration = Duration::from_secs(3);
-/// Fewer answers than this from a workload are no evidence.
-const ENOUGH: usize = 30;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -58,6 +56,8 @@ pub struct Order {
     pub deadline: Duration,
     /// Lines for each node's `storage "raft"`.
     pub storage: String,
+    /// Whole stanzas for each node.
+    pub stanzas: String,
     /// Variables for each node's process.
     pub env: Vec<(String, String)>,
     /// Whether the network is captured.
@@ -97,7 +97,7 @@ pub fn run(order: &Order, watch: &dyn Watch) -> Result<Verdict, String> {
         has_clocks: has("clock"),
         disk_mib: has("disk").then_some(192),
         storage: order.storage.clone(),
-        stanzas: String::new(),
+        stanzas: order.stanzas.clone(),
         env: order.env.clone(),
     };
     let world = Arc::new(World::new(&order.folder, &options, &rng.fork("network"))?);
@@ -283,16 +283,15 @@ fn judge(
         mine.write(&order.folder.join(format!("{}.edn", workload.name())), Format::Edn).map_err(|error| error.to_string())?;
         let ok = mine.ops.iter().filter(|op| op.kind == Kind::Ok).count();
         children.push(match workload.check(&mine) {
-            verdict if ok < ENOUGH && verdict.valid == Valid::True => {
+            verdict if ok < workload.enough() && verdict.valid == Valid::True => {
                 Verdict::unknown(workload.name(), format!("only {ok} operations were acknowledged: not enough to tell"))
             }
             verdict => verdict,
         });
     }
     children.extend(findings);
-    if !plan.modes().is_empty() {
-        children.push(coverage(plan, history));
-    }
+    children.push(coverage::faults(history, &plan.modes()));
+    children.push(coverage::healed(history));
     Ok(Verdict::all(format!("run {} seed {}", order.topology, order.seed), children))
 }
 
