@@ -25,6 +25,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("cli", &["types"]),
 ];
 
+/// The same for the crate beside the product.
+const JEPSEN_LAYERS: &[(&str, &[&str])] = &[
+    ("core", &[]),
+    ("check", &["core"]),
+    ("client", &["core"]),
+    ("world", &["core", "client"]),
+    ("nemesis", &["core", "check", "client", "world"]),
+    ("work", &["core", "check", "client", "world", "nemesis"]),
+    ("report", &["core", "check"]),
+];
+
 /// Files that may be longer than [`LINES_MAX`], and why.
 const LONG: &[(&str, &str)] = &[];
 const LINES_MAX: usize = 800;
@@ -35,8 +46,10 @@ struct Source {
 }
 
 impl Source {
+    /// The first folder below `src`, of this crate or of the one beside it.
     fn folder(&self) -> Option<&str> {
-        let mut parts = self.path.components().map(|part| part.as_os_str().to_str().unwrap_or_default());
+        let path = self.path.strip_prefix("jepsen").unwrap_or(&self.path);
+        let mut parts = path.components().map(|part| part.as_os_str().to_str().unwrap_or_default());
         (parts.next() == Some("src")).then(|| parts.next().unwrap_or_default())
     }
     /// Tests may reach across: what stands before the test module counts, and no file that is compiled for tests only.
@@ -68,39 +81,48 @@ fn sources(root: &str) -> Vec<Source> {
     found
 }
 
-#[test]
-fn imports_point_down() {
+fn all_sources() -> Vec<Source> {
+    ["src", "tests", "jepsen/src", "jepsen/tests"].into_iter().flat_map(sources).collect()
+}
+
+/// What names a folder above its own.
+fn wrong_arrows(root: &str, layers: &[(&str, &[&str])], top: &str) -> Vec<String> {
     let mut wrong = Vec::new();
-    for file in sources("src") {
+    for file in sources(root) {
         let Some(folder) = file.folder() else { continue };
-        let Some((_, allowed)) = LAYERS.iter().find(|(name, _)| *name == folder) else { continue };
+        let Some((_, allowed)) = layers.iter().find(|(name, _)| *name == folder) else { continue };
         for (number, line) in file.code().lines().enumerate() {
             if line.trim_start().starts_with("//") {
                 continue;
             }
             for mention in line.split("crate::").skip(1) {
                 let module: String = mention.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                let is_layer = LAYERS.iter().any(|(name, _)| *name == module) || module == "server";
+                let is_layer = layers.iter().any(|(name, _)| *name == module) || module == top;
                 if is_layer && module != folder && module != "chaos" && !allowed.contains(&module.as_str()) {
                     wrong.push(format!("{}:{}: `{folder}` may not use `{module}`", file.name(), number + 1));
                 }
             }
         }
     }
+    wrong
+}
+
+#[test]
+fn imports_point_down() {
+    let wrong = [wrong_arrows("src", LAYERS, "server"), wrong_arrows("jepsen/src", JEPSEN_LAYERS, "cli")].concat();
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
 #[test]
 fn every_file_says_what_it_is() {
-    let wrong: Vec<String> =
-        sources("src").iter().chain(&sources("tests")).filter(|file| !file.text.starts_with("//!")).map(Source::name).collect();
+    let wrong: Vec<String> = all_sources().iter().filter(|file| !file.text.starts_with("//!")).map(Source::name).collect();
     assert!(wrong.is_empty(), "files without a `//!` header:\n{}", wrong.join("\n"));
 }
 
 #[test]
 fn files_hold_one_concept() {
     let mut wrong = Vec::new();
-    for file in sources("src") {
+    for file in sources("src").into_iter().chain(sources("jepsen/src")) {
         let lines = file.text.lines().count();
         if lines > LINES_MAX && !LONG.iter().any(|(path, _)| Path::new(path) == file.path) {
             wrong.push(format!("{}: {lines} lines", file.name()));
@@ -118,7 +140,7 @@ fn nothing_is_left_over() {
         ("#[ignore", "a test that does not run"),
     ];
     let mut wrong = Vec::new();
-    for file in sources("src").iter().chain(&sources("tests")) {
+    for file in &all_sources() {
         if file.path.ends_with("tidy.rs") {
             continue;
         }
@@ -159,7 +181,7 @@ fn unauthenticated_engine_paths_are_a_fixed_list() {
 
 #[test]
 fn links_in_the_docs_lead_somewhere() {
-    let mut pages = vec![PathBuf::from("README.md")];
+    let mut pages = vec![PathBuf::from("README.md"), PathBuf::from("jepsen/README.md")];
     for folder in ["docs", "docs/adr"] {
         let entries = fs::read_dir(folder).expect("the folder can be read");
         pages
