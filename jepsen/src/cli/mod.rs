@@ -6,9 +6,12 @@ mod bank;
 mod check;
 mod clean;
 mod edn;
+mod grid;
 mod probe;
+mod profiles;
 mod run;
 mod shrink;
+mod soak;
 mod subject;
 
 use std::process::ExitCode;
@@ -32,8 +35,10 @@ enum Command {
     Bank(bank::Bank),
     Clean(clean::Clean),
     Edn(edn::Edn),
+    Grid(grid::Grid),
     Probe(probe::Probe),
     Run(run::Run),
+    Soak(soak::Soak),
     Shrink(shrink::Shrink),
 }
 
@@ -51,8 +56,10 @@ pub fn main() -> ExitCode {
         Command::Check(command) => command.run(),
         Command::Clean(command) => command.run(),
         Command::Edn(command) => command.run(),
+        Command::Grid(command) => command.run(),
         Command::Probe(command) => command.run(),
         Command::Run(command) => command.run(),
+        Command::Soak(command) => command.run(),
         Command::Shrink(command) => command.run(),
     }
 }

@@ -107,6 +107,7 @@ impl Run {
             topology,
             workloads: self.workload,
             nemesis: self.nemesis.into_iter().filter(|kind| kind != "none").collect(),
+            plan: None,
             hands: self.hands.max(1),
             seconds: self.time,
             seed,
@@ -126,7 +127,8 @@ fn handed_on() -> impl Iterator<Item = Result<(String, String), String>> {
     ["COFFER_BUG", "COFFER_FAILPOINTS"].into_iter().filter_map(set)
 }
 
-fn rand_seed() -> u64 {
+/// A seed that nobody chose.
+pub fn rand_seed() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     u64::from(now.subsec_nanos()) ^ u64::from(std::process::id()) << 20
 }

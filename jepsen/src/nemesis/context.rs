@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::core::Value;
+use crate::core::{Kind, Op, Process, Recorder, Value};
 use crate::world::World;
 use crate::world::cluster::Cluster;
 
@@ -15,6 +15,8 @@ pub struct Context {
     pub world: Arc<World>,
     /// Rules of faults that overlap.
     pub network: Arc<Network>,
+    /// For facts that checkers need.
+    pub recorder: Arc<Recorder>,
 }
 
 /// Ends a fault: what was done for that.
@@ -26,16 +28,33 @@ pub struct Installed {
     pub what: Value,
     /// How it ends.
     pub undo: Undo,
+    /// Whether it has done its work, and need not stay in force any longer.
+    pub is_spent: Option<Box<dyn Fn(&Context) -> bool + Send>>,
 }
 
 impl Installed {
     /// A fault and how it ends.
     pub fn new(what: impl Into<Value>, undo: impl FnOnce(&Context) -> Result<Value, String> + Send + 'static) -> Self {
-        Self { what: what.into(), undo: Box::new(undo) }
+        Self { what: what.into(), undo: Box::new(undo), is_spent: None }
+    }
+
+    /// The same, ended early once `is_spent` says so.
+    #[must_use]
+    pub fn until(self, is_spent: impl Fn(&Context) -> bool + Send + 'static) -> Self {
+        Self { is_spent: Some(Box::new(is_spent)), ..self }
     }
 }
 
 impl Context {
+    /// Records a fact for one workload's checker.
+    ///
+    /// # Panics
+    /// If the history cannot be written.
+    pub fn note(&self, workload: &str, f: &str, value: Value) {
+        let op = Op::new(Kind::Info, Process::Nemesis, f, value).with("workload", workload);
+        self.recorder.record(op).expect("the disk takes the history");
+    }
+
     /// The cluster of that name, which a plan only names if it is there.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod context;
 pub mod disk;
+pub mod failpoint;
 pub mod fault;
 pub mod member;
 pub mod network;
@@ -14,6 +15,8 @@ pub mod packet;
 pub mod partition;
 pub mod plan;
 pub mod power;
+pub mod reseed;
 pub mod role;
+pub mod storage;
 pub mod target;
 pub mod villain;

@@ -130,7 +130,8 @@ fn both_ways(some: &[usize], others: &[usize]) -> BTreeSet<Pair> {
     some.iter().flat_map(|one| others.iter().flat_map(move |other| [(*one, *other), (*other, *one)])).collect()
 }
 
-fn between(context: &Context, shape: Shape) -> BTreeSet<Pair> {
+/// The lines between clusters that a shape cuts.
+pub fn between(context: &Context, shape: Shape) -> BTreeSet<Pair> {
     let links = |nodes: &[Node]| nodes.iter().map(|node| node.link).collect::<Vec<_>>();
     let [primary, secondaries @ ..] = &context.world.clusters[..] else { return BTreeSet::new() };
     let here = links(&primary.nodes);

@@ -8,6 +8,7 @@ use crate::world::topo::{Part, Topology};
 use super::fault::Fault;
 use super::packet::TROUBLES;
 use super::partition::{BETWEEN, INSIDE};
+use super::storage::AILMENTS;
 use super::target::Target;
 
 /// One fault at its time.
@@ -46,7 +47,22 @@ pub struct Demand {
 }
 
 /// Kinds that there are.
-pub const KINDS: &[&str] = &["partition", "kill", "pause", "packet", "clock", "step-down", "member", "role", "disk"];
+pub const KINDS: &[&str] = &[
+    "partition",
+    "kill",
+    "pause",
+    "packet",
+    "clock",
+    "step-down",
+    "member",
+    "role",
+    "forced",
+    "revoke",
+    "reseed",
+    "disk",
+    "power",
+    "bad-disk",
+];
 
 /// The modes of a kind; those that matter most come first, as a short run does not get far.
 ///
@@ -69,8 +85,13 @@ pub fn modes(kind: &str, topology: &Topology) -> Result<Vec<Fault>, String> {
         "step-down" => vec![Fault::StepDown],
         "member" => [Standby, Active].map(Fault::Member).to_vec(),
         "role" if between => vec![Fault::Role],
-        "role" => Vec::new(),
+        "forced" if between => vec![Fault::Forced],
+        "revoke" if between => vec![Fault::Revoke],
+        "reseed" if between => vec![Fault::Reseed],
+        "role" | "forced" | "revoke" | "reseed" => return Err(format!("`{kind}` needs a primary and a secondary")),
         "disk" => [Active, Minority, Majority].map(Fault::Disk).to_vec(),
+        "power" => [All, Active, Majority, One].map(Fault::Power).to_vec(),
+        "bad-disk" => AILMENTS.iter().map(|ailment| Fault::BadDisk(if ailment.is_fatal() { Minority } else { Active }, *ailment)).collect(),
         _ => return Err(format!("no nemesis `{kind}`: there are {}", KINDS.join(", "))),
     })
 }
@@ -118,25 +139,25 @@ fn schedule(kinds: &[&Vec<Fault>], demand: &Demand, rng: &mut Rng) -> Vec<Act> {
             rng.shuffle(&mut order);
         }
         let Some(kind) = order.pop() else { return acts };
-        let fault = kinds[kind][turns[kind] % kinds[kind].len()];
+        let fault = kinds[kind][turns[kind] % kinds[kind].len()].clone();
         turns[kind] += 1;
         let for_ms = match fault {
             Fault::StepDown => 0,
-            Fault::Role => rng.between(8000, 12_000),
+            Fault::Role | Fault::Forced | Fault::Revoke | Fault::Reseed => rng.between(6000, 10_000),
             _ => rng.between(2500, 8000),
         };
         // The last fault ends before the faults' time does.
         if now + for_ms > demand.seconds * 1000 {
             return acts;
         }
-        let cluster = cluster(fault, &demand.topology, rng);
+        let cluster = cluster(&fault, &demand.topology, rng);
         acts.push(Act { at_ms: now, for_ms, cluster, fault, dice: rng.next_u64() >> 1 });
         now += for_ms + rng.between(3000, 7000);
     }
 }
 
 /// Where there is a choice: the first or the second cluster, as often.
-fn cluster(fault: Fault, topology: &Topology, rng: &mut Rng) -> String {
+fn cluster(fault: &Fault, topology: &Topology, rng: &mut Rng) -> String {
     let needs_many = matches!(fault, Fault::Member(_) | Fault::StepDown | Fault::Partition(_));
     let fit = topology
         .clusters
@@ -166,10 +187,10 @@ mod tests {
 
     #[test]
     fn acts_of_one_hand_do_not_overlap_and_end_in_time() {
-        let plan = Plan::new(&demand("3", KINDS, 200, 1), &Rng::new(1)).unwrap();
+        let plan = Plan::new(&demand("3", &["partition", "kill", "clock"], 200, 1), &Rng::new(1)).unwrap();
         let acts = &plan.hands[0];
         assert!(acts.len() > 10 && acts.windows(2).all(|pair| pair[0].at_ms + pair[0].for_ms < pair[1].at_ms));
-        assert!(acts.iter().all(|act| act.at_ms + act.for_ms <= 200_000 && !matches!(act.fault, Fault::Role)));
+        assert!(acts.iter().all(|act| act.at_ms + act.for_ms <= 200_000));
     }
 
     #[test]
@@ -185,7 +206,7 @@ mod tests {
     #[test]
     fn modes_have_names() {
         let topology = "P3+S3".parse().unwrap();
-        let modes: Vec<String> = KINDS.iter().flat_map(|kind| modes(kind, &topology).unwrap()).map(Fault::mode).collect();
+        let modes: Vec<String> = KINDS.iter().flat_map(|kind| modes(kind, &topology).unwrap()).map(|fault| fault.mode()).collect();
         for mode in ["partition-active-in-minority", "kill-all", "packet-active-forged", "clock-active--60", "step-down", "role"] {
             assert!(modes.iter().any(|known| known == mode), "{mode} is not in {modes:?}");
         }

@@ -1,20 +1,20 @@
 //! Carries out a plan: one thread for each hand, everything recorded, everything undone at the end.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::core::{Kind, Op, Process, Recorder, Value};
+use crate::core::{Kind, Op, Process, Value};
 
-use super::context::Context;
+use super::context::{Context, Installed};
 use super::plan::{Act, Plan};
+
+/// How often a fault is asked whether it is spent.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Carries out plans.
 pub struct Villain {
     /// What it breaks.
     pub context: Context,
-    /// Where it says so.
-    pub recorder: Arc<Recorder>,
 }
 
 impl Villain {
@@ -42,8 +42,10 @@ impl Villain {
         match result {
             Err(why) => self.record(&start, value, Some(Err(why))),
             Ok(installed) => {
-                self.record(&start, value.clone(), Some(Ok(installed.what)));
-                sleep_until(Instant::now() + Duration::from_millis(act.for_ms), is_over);
+                self.record(&start, value.clone(), Some(Ok(installed.what.clone())));
+                let end = Instant::now() + Duration::from_millis(act.for_ms);
+                let is_spent = |installed: &Installed| installed.is_spent.as_ref().is_some_and(|is_spent| is_spent(&self.context));
+                while Instant::now() < end && !is_spent(&installed) && sleep_until(end.min(Instant::now() + LOOK_EVERY), is_over) {}
                 let stop = format!("stop-{kind}");
                 self.record(&stop, value.clone(), None);
                 let undone = (installed.undo)(&self.context);
@@ -61,9 +63,11 @@ impl Villain {
         self.context.network.clear();
         for node in self.context.world.nodes() {
             crate::world::disk::empty(&node.data);
-            if let Some(clock) = &node.clock {
-                clock.shift(0)?;
+            if let Some(disk) = &node.disk {
+                disk.set(crate::world::faultfs::Faults::default());
             }
+            // Only a test build has a clock that can be off.
+            let _ = crate::world::chaos::tell(node, "clock offset 0");
         }
         let healed = self.context.world.clusters.iter().try_for_each(|cluster| cluster.heal(limit));
         self.record("heal", Value::Nil, Some(healed.clone().map(|()| Value::Nil)));
@@ -78,7 +82,7 @@ impl Villain {
             Some(Ok(what)) => op.with("outcome", Value::keyword("installed")).with("what", what),
             Some(Err(why)) => op.with("outcome", Value::keyword("skipped")).because(why),
         };
-        self.recorder.record(op).expect("the disk takes the history");
+        self.context.recorder.record(op).expect("the disk takes the history");
     }
 }
 

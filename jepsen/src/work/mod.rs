@@ -9,6 +9,7 @@ pub mod audit;
 pub mod canary;
 pub mod converge;
 pub mod crossing;
+pub mod fence;
 pub mod forward;
 pub mod kv;
 pub mod lease;
@@ -96,6 +97,7 @@ pub fn all() -> Vec<Box<dyn Workload>> {
         Box::new(canary::Canary),
         Box::new(crossing::Crossing::default()),
         Box::new(converge::Converge),
+        Box::new(fence::Fence::default()),
     ]
 }
 

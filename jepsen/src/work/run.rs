@@ -42,6 +42,8 @@ pub struct Order {
     pub workloads: Vec<String>,
     /// Kinds of faults.
     pub nemesis: Vec<String>,
+    /// Exactly these acts, instead of some of these kinds.
+    pub plan: Option<Plan>,
     /// Kinds at work at once.
     pub hands: usize,
     /// How long there are faults.
@@ -84,7 +86,10 @@ pub fn run(order: &Order, watch: &dyn Watch) -> Result<Verdict, String> {
         return Err(format!("`{}` needs a primary and a secondary: --topo P3+S3", across.name()));
     }
     let demand = Demand { kinds: order.nemesis.clone(), topology: order.topology.clone(), seconds: order.seconds, hands: order.hands };
-    let plan = Plan::new(&demand, &rng.fork("nemesis"))?;
+    let plan = match &order.plan {
+        Some(plan) => plan.clone(),
+        None => Plan::new(&demand, &rng.fork("nemesis"))?,
+    };
     fs::create_dir_all(&order.folder).map_err(|error| format!("{}: {error}", order.folder.display()))?;
     process::write_down(&order.folder.join("harness"), std::process::id())?;
     save(&order.folder, "plan.json", &planned(order, &plan))?;
@@ -94,8 +99,8 @@ pub fn run(order: &Order, watch: &dyn Watch) -> Result<Verdict, String> {
     let options = Options {
         program: order.program.clone(),
         topology: order.topology.clone(),
-        has_clocks: has("clock"),
         disk_mib: has("disk").then_some(192),
+        has_bad_disks: !has("disk") && (has("power") || has("bad-disk")),
         storage: order.storage.clone(),
         stanzas: order.stanzas.clone(),
         env: order.env.clone(),
@@ -110,8 +115,7 @@ pub fn run(order: &Order, watch: &dyn Watch) -> Result<Verdict, String> {
     let stage = Stage::new(world.clone(), Arc::new(recorder), order.deadline);
     workloads.iter_mut().try_for_each(|workload| workload.set_up(&stage))?;
     let villain = Villain {
-        context: Context { world: world.clone(), network: Arc::new(Network::new(world.clone())) },
-        recorder: stage.recorder.clone(),
+        context: Context { world: world.clone(), network: Arc::new(Network::new(world.clone())), recorder: stage.recorder.clone() },
     };
 
     watch.phase("working under faults");
@@ -291,8 +295,20 @@ fn judge(
     }
     children.extend(findings);
     children.push(coverage::faults(history, &plan.modes()));
+    children.extend(aftermath(history));
     children.push(coverage::healed(history));
     Ok(Verdict::all(format!("run {} seed {}", order.topology, order.seed), children))
+}
+
+/// What faults themselves saw and should not have; and faults that could not be ended, which leaves open who is to blame.
+fn aftermath(history: &History) -> Vec<Verdict> {
+    let of = |is: &dyn Fn(&crate::core::Op) -> bool| history.ops.iter().filter(|op| is(op)).cloned().collect::<Vec<_>>();
+    let seen = of(&|op| op.f == "violation");
+    let stuck = of(&|op| op.process == Process::Nemesis && op.f.starts_with("stop-") && op.error.is_some());
+    let seen = (!seen.is_empty()).then(|| Verdict::invalid("violations", format!("{} were seen by faults", seen.len()), seen));
+    let stuck = (!stuck.is_empty())
+        .then(|| Verdict { witness: stuck.clone(), ..Verdict::unknown("endings", format!("{} faults could not be ended", stuck.len())) });
+    seen.into_iter().chain(stuck).collect()
 }
 
 /// Writes the verdict and the summary.

@@ -3,10 +3,11 @@
 //! One network namespace without any uplink holds the run; each node has one of its own inside, with a single device that leads to
 //! the switch. Clients are a node of that network too. Control never crosses it.
 
+pub mod chaos;
 pub mod clean;
-pub mod clock;
 pub mod cluster;
 pub mod disk;
+pub mod faultfs;
 pub mod link;
 pub mod netns;
 pub mod node;
@@ -37,10 +38,10 @@ pub struct Options {
     pub program: PathBuf,
     /// Clusters and nodes.
     pub topology: Topology,
-    /// Nodes get a clock that can be bent.
-    pub has_clocks: bool,
     /// Nodes keep their data on a small file system of their own, of so many MiB.
     pub disk_mib: Option<u64>,
+    /// Nodes keep their data on a disk that can lie and break.
+    pub has_bad_disks: bool,
     /// Lines for `storage "raft"`, as `snapshot_threshold = 100`.
     pub storage: String,
     /// Whole stanzas for each node.
@@ -86,9 +87,10 @@ impl World {
                 if let Some(mib) = options.disk_mib {
                     disk::small(&folder.join("nodes").join(&name).join("data"), mib)?;
                 }
-                let clock = options.has_clocks.then(|| clock::Clock::new(folder.join(format!("{name}.clock")))).transpose()?;
+                let disk =
+                    options.has_bad_disks.then(|| faultfs::Disk::mount(&folder.join("nodes").join(&name).join("data"))).transpose()?;
                 let others: Vec<Ipv4Addr> = addresses.iter().copied().filter(|other| other != address).collect();
-                nodes.push(Node::new(folder, (cluster, &name, links.len() - 1), *address, &others, namespace, &settings, clock)?);
+                nodes.push(Node::new(folder, (cluster, &name, links.len() - 1), *address, &others, namespace, &settings, disk)?);
             }
             clusters.push(Cluster::new(cluster, *part, nodes));
         }

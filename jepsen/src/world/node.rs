@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::clock::Clock;
+use super::faultfs::Disk;
 use super::netns::Namespace;
 use super::process::{Process, Start};
 use crate::client::http::{Connection, Reply, Request};
@@ -33,13 +33,13 @@ pub struct Node {
     pub address: SocketAddr,
     /// Its network.
     pub namespace: Namespace,
-    /// Its clock, if time can be bent.
-    pub clock: Option<Clock>,
     /// Its storage.
     pub data: PathBuf,
     start: Start,
     process: Mutex<Option<Process>>,
     crashes: Mutex<Vec<String>>,
+    /// Its disk, if it can break. The last field: it is unmounted once the process is gone.
+    pub disk: Option<Disk>,
 }
 
 /// Of a node's configuration, what differs between runs.
@@ -67,7 +67,7 @@ impl Node {
         others: &[Ipv4Addr],
         namespace: Namespace,
         settings: &Settings,
-        clock: Option<Clock>,
+        disk: Option<Disk>,
     ) -> Result<Self, String> {
         let home = folder.join("nodes").join(name);
         let data = home.join("data");
@@ -89,12 +89,10 @@ impl Node {
         let logs = folder.join("logs");
         let written = fs::create_dir_all(&data).and_then(|()| fs::create_dir_all(&logs)).and_then(|()| fs::write(&config, text));
         written.map_err(|error| format!("{}: {error}", home.display()))?;
-        let mut env = settings.env.clone();
-        env.extend(clock.iter().flat_map(Clock::env));
         let start = Start {
             program: settings.program.clone(),
             args: vec!["server".to_owned(), format!("-config={}", config.display())],
-            env,
+            env: settings.env.clone(),
             log: logs.join(format!("{name}.log")),
             list: folder.join("processes"),
         };
@@ -104,11 +102,11 @@ impl Node {
             link,
             address: SocketAddr::from((address, PORT)),
             namespace,
-            clock,
             data,
             start,
             process: Mutex::new(None),
             crashes: Mutex::default(),
+            disk,
         })
     }
 

@@ -4,11 +4,11 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::disk;
 use super::link::Link;
 use super::netns::{Namespace, command};
 use super::rule::{CERTAIN, Rule};
 use super::switch::Switch;
-use super::{clock, disk};
 use crate::core::Rng;
 
 /// One line of the table.
@@ -32,7 +32,6 @@ pub fn run(folder: &Path) -> Vec<Finding> {
         finding("one-way cut", "switch", true, one_way()),
         finding("kernel's own packet faults", "tc netem (not used)", false, netem()),
         finding("crash, pause", "SIGKILL, SIGSTOP", true, pause()),
-        finding("wall clock", "libfaketime preload", false, bent()),
         finding("disk full", "small tmpfs", false, full(folder)),
         finding("disk that lies or breaks", "FUSE", false, exists("/dev/fuse")),
     ]
@@ -111,17 +110,6 @@ fn pause() -> Result<String, String> {
     let _ = child.wait();
     stopped?;
     if seen == Some('T') { Ok("stopped and killed a process".to_owned()) } else { Err(format!("the process is in state {seen:?}")) }
-}
-
-fn bent() -> Result<String, String> {
-    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let clock = clock::Clock::new(folder.path().join("clock"))?;
-    clock.shift(-3600)?;
-    let output = std::process::Command::new("date").arg("+%s").envs(clock.env()).output().map_err(|error| error.to_string())?;
-    let shown: i64 = String::from_utf8_lossy(&output.stdout).trim().parse().map_err(|_| "date says nothing")?;
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_err(|error| error.to_string())?;
-    let off = shown - i64::try_from(now.as_secs()).map_err(|error| error.to_string())?;
-    if (-3605..=-3595).contains(&off) { Ok(format!("an hour back is {off} s")) } else { Err(format!("off by {off} s")) }
 }
 
 fn full(folder: &Path) -> Result<String, String> {

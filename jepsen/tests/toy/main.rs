@@ -31,6 +31,7 @@ fn order(vice: &str, folder: PathBuf) -> Result<Order, String> {
         topology: "1".parse()?,
         workloads: vec!["register".to_owned(), "set".to_owned()],
         nemesis: vec!["kill".to_owned(), "pause".to_owned()],
+        plan: None,
         hands: 1,
         seconds: 12,
         seed: 5,

@@ -1,0 +1,30 @@
+//! Kills at exact places of the product: a test build is told over its admin socket to abort at the n-th hit of a failpoint.
+
+use crate::core::Value;
+use crate::world::chaos;
+
+use super::context::{Context, Installed};
+use super::target::Target;
+
+/// Arms a failpoint at one node. If it is reached the node is gone, and started at the end; if not it is disarmed, and that is told.
+///
+/// # Errors
+/// If the program is no test build, or knows no such place.
+pub fn arm(context: &Context, cluster: &str, point: &str, target: Target, hit: u32, dice: u64) -> Result<Installed, String> {
+    let node = *target.nodes(context.cluster(cluster)?, dice).first().ok_or("there is no node")?;
+    chaos::tell(node, &format!("failpoint {point} kill:{hit}"))?;
+    let (name, point) = (node.name.clone(), point.to_owned());
+    let watched = name.clone();
+    let installed = Installed::new(node.name.clone(), move |context| {
+        let node = context.world.node(&name).ok_or("the node is gone")?;
+        let was_reached = node.has_ended();
+        if was_reached {
+            node.excuse();
+        } else {
+            chaos::tell(node, &format!("failpoint {point} off"))?;
+        }
+        context.revive(&[name])?;
+        Ok(Value::map([("reached", was_reached)]))
+    });
+    Ok(installed.until(move |context| context.world.node(&watched).is_some_and(|node| node.has_ended())))
+}
