@@ -37,6 +37,8 @@ pub struct Gated {
     pub installing: AsyncMutex<()>,
     /// Before this moment no vote is given: a leader may still hold a lease that this node granted before it restarted.
     pub votes_from: Instant,
+    /// The node that may hold that lease. It alone is given a vote before: a node that asks for votes does not lead.
+    pub promised_to: Option<u64>,
     /// When a leader's last message arrived.
     pub heard: Arc<Heard>,
 }
@@ -71,7 +73,8 @@ impl Gated {
     }
 
     fn may_vote(&self, request: &VoteRequest<Types>) -> Result<(), String> {
-        if request.leadership_transfer || Instant::now() >= self.votes_from {
+        let was_promised = self.promised_to == Some(request.vote.leader_id.node_id);
+        if request.leadership_transfer || was_promised || Instant::now() >= self.votes_from {
             return Ok(());
         }
         Err("this node has just started and gives no vote yet".to_owned())

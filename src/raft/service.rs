@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use openraft::async_runtime::watch::WatchReceiver;
 use tokio::sync::{Mutex as AsyncMutex, RwLock};
 use tokio::time::Instant;
 
@@ -22,6 +23,7 @@ use super::network::Network;
 use super::receiver::Gated;
 use super::snapshot::Shelf;
 use super::transport::Transport;
+use super::types::Types;
 use super::{Observer, watcher};
 use crate::storage::{Physical, off_thread};
 use crate::types::NodeId;
@@ -122,9 +124,11 @@ pub async fn start(
         Network { transport, me, told_removed: told_removed.clone(), stall: options.election_timeout.1, round_trips: round_trips.clone() };
 
     // A leader reads under a lease that its followers' answers gave it. One of them that restarts has forgotten when it answered,
-    // so it waits out the longest lease before it votes or stands. Whoever voted for itself last has promised nothing.
-    let has_promised = log_control.vote().is_some_and(|vote| vote.leader_id.node_id != me);
-    let wait = if has_promised { options.election_timeout.1 } else { Duration::ZERO };
+    // so it waits out the longest lease before it stands, or votes for anyone but that leader: whoever asks for votes reads under no
+    // lease. Whoever voted for itself last has promised nothing.
+    let promised_to = log_control.vote().map(|vote| vote.leader_id.node_id).filter(|leader| *leader != me);
+    let wait = if promised_to.is_some() { options.election_timeout.1 } else { Duration::ZERO };
+    let has_led = log_control.vote().is_some_and(|vote| vote.committed && vote.leader_id.node_id == me);
 
     let raft = openraft::Raft::build(me, config, network, log, state_machine).await;
     let raft = raft.map_err(|error| StartError::Raft(error.to_string()))?;
@@ -137,14 +141,18 @@ pub async fn start(
         gate: Arc::new(RwLock::new(())),
         installing: AsyncMutex::new(()),
         votes_from: Instant::now() + wait,
+        promised_to,
         heard: heard.clone(),
     };
     let closing = Arc::new(AtomicBool::new(false));
     let elections = {
-        let raft = raft.clone();
+        let (raft, again, give_up) = (raft.clone(), options.heartbeat_interval, Instant::now() + options.election_timeout.1);
         tokio::spawn(async move {
             tokio::time::sleep(wait).await;
             raft.runtime_config().elect(true);
+            if has_led {
+                lead_again(&raft, again, give_up).await;
+            }
         })
     };
     let (status, watching) = watcher::spawn(
@@ -160,4 +168,16 @@ pub async fn start(
     let compaction = Compaction { raft: raft.clone(), store: store.clone(), log: log_control.clone(), options };
     let tasks = vec![elections, watching, tokio::spawn(compaction.run())];
     Ok(Raft::new(raft, log_control, store, Arc::new(receiver), round_trips, status, closing, tasks))
+}
+
+/// Asks for votes until somebody leads: when a whole cluster restarts, the others may vote at once only for the node that led them, and
+/// may start later than it. It asks first whether it would be elected, which disturbs nobody.
+async fn lead_again(raft: &openraft::Raft<Types, StateMachine>, every: Duration, give_up: Instant) {
+    let is_led = || raft.metrics().borrow_watched().current_leader.is_some();
+    while !is_led() && Instant::now() < give_up {
+        if raft.trigger().elect(true).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(every).await;
+    }
 }

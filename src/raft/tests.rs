@@ -134,6 +134,26 @@ async fn a_leader_that_dies_and_restarts_at_once_loses_nothing_acknowledged() {
     }
 }
 
+/// Nodes that have just started wait out the lease that they may have granted; its holder need not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_that_restarts_whole_is_led_again_before_its_leases_have_run_out() {
+    let longer_than_the_test = |options: &mut super::Options| options.election_timeout.1 = Duration::from_secs(120);
+    let mut group = Group::of_three(Place::Memory, longer_than_the_test).await;
+    let leader = group.leader(None).await;
+    write(&group.nodes[leader], "a").await;
+    group.check_same().await;
+    for at in 0..3 {
+        group.crash(at).await;
+    }
+    // The one that led starts first, when nobody can answer it yet.
+    for at in [leader, (leader + 1) % 3, (leader + 2) % 3] {
+        group.start(at).await;
+    }
+    assert_eq!(group.leader(None).await, leader);
+    write(&group.nodes[leader], "b").await;
+    group.check_same().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leadership_is_handed_over() {
     let group = Group::of_three(Place::Memory, |_| {}).await;
