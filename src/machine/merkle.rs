@@ -10,6 +10,8 @@
 //! Invariant: a page is stored in the same write as the rows it covers, so no crash can part them.
 //! Not here: when to compare (`replication::resync`), how pages travel (`cluster`).
 
+use std::sync::LazyLock;
+
 /// How many pages a scope's tree has. With ten million rows a page covers about 150, which is what comparing one costs.
 pub const PAGES: usize = 1 << 16;
 
@@ -49,9 +51,12 @@ pub fn page_of(path: &str) -> PageId {
     PageId(u16::from_be_bytes([hash.as_bytes()[0], hash.as_bytes()[1]]))
 }
 
+/// The context of a row's hash, hashed once.
+static ITEM: LazyLock<blake3::Hasher> = LazyLock::new(|| blake3::Hasher::new_derive_key("coffer merkle item v1"));
+
 /// The hash of one row.
 pub fn item_hash(path: &str, value: &[u8]) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new_derive_key("coffer merkle item v1");
+    let mut hasher = ITEM.clone();
     hasher.update(&(path.len() as u64).to_be_bytes());
     hasher.update(path.as_bytes());
     hasher.update(value);

@@ -2,14 +2,27 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use rocksdb::WriteBatch;
 
-use super::families::{END, Family, index_key, meta_key, position_out, record_out, row_out, wal_key};
+use super::families::{END, Family, index_key, meta_key, position_out, record_out, wal_key};
 use super::moment::{KEY_USES, Moment, POSITIONS, RECORDS_AFTER, RECORDS_BYTES, ROLE, positions_out};
 use super::pages::TreeRow;
 use crate::machine::{Applied, Outcome, PageId, PageSum, RowWrite, encode_role, page_of};
 use crate::storage::{Meta, RecordsKept};
 use crate::types::{Position, Revision, Scope};
+
+/// What a row takes in a batch beside its value: keys of two families, lengths, its page's sum. An estimate.
+const ROW_OVERHEAD: usize = 300;
+/// What a batch holds besides rows and records. An estimate.
+const BATCH_OVERHEAD: usize = 512;
+
+/// About how large the batch of these entries will be, so that it need not grow.
+pub(super) fn room_for(applied: &[Applied]) -> usize {
+    let rows = applied.iter().flat_map(|applied| &applied.rows).map(|row| row.value.as_ref().map_or(0, Bytes::len) + ROW_OVERHEAD);
+    let records = applied.iter().flat_map(|applied| &applied.records).map(|(_, record)| record.len() + ROW_OVERHEAD);
+    rows.chain(records).sum::<usize>() + BATCH_OVERHEAD
+}
 
 /// Gathers the writes of entries on top of a moment.
 pub(super) struct Gathered {
@@ -19,9 +32,9 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
-    /// Nothing gathered yet on top of `now`.
-    pub(super) fn on(now: &Moment) -> Self {
-        Self { batch: WriteBatch::default(), next: now.clone(), pages: BTreeMap::new() }
+    /// Nothing gathered yet on top of `now`, with room for a batch of `room` bytes.
+    pub(super) fn on(now: &Moment, room: usize) -> Self {
+        Self { batch: WriteBatch::with_capacity_bytes(room), next: now.clone(), pages: BTreeMap::new() }
     }
 
     /// The write, and the moment that it leads to.
@@ -35,6 +48,7 @@ impl Gathered {
 
     /// One entry.
     pub(super) fn add(&mut self, applied: &Applied) {
+        self.next.at = Revision(applied.at.0);
         if !matches!(applied.outcome, Outcome::Committed(_)) {
             return;
         }
@@ -42,7 +56,7 @@ impl Gathered {
             self.wipe();
         }
         for row in &applied.rows {
-            self.row(row, Revision(applied.at.0));
+            self.row(row, self.next.at);
         }
         for ((scope, page), sum) in &applied.pages {
             self.pages.insert((*scope, *page), *sum);
@@ -107,6 +121,7 @@ impl Gathered {
     }
 
     fn wipe(&mut self) {
+        self.next.database.recent.forget();
         for family in [Family::Shared, Family::Local, Family::Tree, Family::PageIndex] {
             self.delete_range(family, [], END);
         }
@@ -128,12 +143,14 @@ impl Gathered {
         let index = (scope != Scope::Node && row.existed != row.value.is_some()).then(|| index_key(scope, page_of(path), path));
         match &row.value {
             Some(value) => {
-                self.put(Family::of(scope), path, row_out(at, value));
+                let bytes = self.next.database.recent.written(&row.key, at, value);
+                self.put(Family::of(scope), path, bytes);
                 if let Some(index) = index {
                     self.put(Family::PageIndex, index, []);
                 }
             }
             None => {
+                self.next.database.recent.removed(&row.key, at);
                 self.delete(Family::of(scope), path);
                 if let Some(index) = index {
                     self.delete(Family::PageIndex, index);

@@ -10,14 +10,15 @@
 //!
 //! Paths are UTF-8, which has no byte `0xFF`: so `0xFF` ends every range.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use rocksdb::{Cache, ColumnFamily, ColumnFamilyDescriptor, DB};
 
 use super::RocksOptions;
+use super::folders::StateFolder;
 use super::options;
+use super::recent::Recent;
 use crate::machine::{PageId, Stored};
 use crate::storage::StorageError;
 use crate::types::{HistoryHash, Key, Position, Revision, Scope, WalIndex};
@@ -71,10 +72,13 @@ impl Family {
 }
 
 /// Opens the database in `folder`, with all families.
-pub(super) fn open(folder: &Path, options: &RocksOptions) -> Result<DB, StorageError> {
+pub(super) fn open(folder: StateFolder, options: &RocksOptions) -> Result<Shared, StorageError> {
     let cache = Cache::new_lru_cache(options.cache_bytes);
     let families = Family::ALL.map(|family| ColumnFamilyDescriptor::new(family.name(), options::family(options, &cache)));
-    DB::open_cf_descriptors(&options::database(options), folder, families).map_err(StorageError::rocks("open the state database"))
+    let db = DB::open_cf_descriptors(&options::database(options), folder.path(), families);
+    let db = db.map_err(StorageError::rocks("open the state database"))?;
+    folder.point_here()?;
+    Ok(Arc::new(Database { db, folder, recent: Recent::with_room_for(options.recent_bytes) }))
 }
 
 /// The value of a row.
@@ -87,11 +91,9 @@ pub(super) fn row_out(revision: Revision, ciphertext: &[u8]) -> Vec<u8> {
 }
 
 /// Reads what [`row_out`] made.
-pub(super) fn row_in(row: &[u8]) -> Result<Stored, StorageError> {
+pub(super) fn row_in(row: Bytes) -> Result<Stored, StorageError> {
     match row.split_first_chunk::<9>() {
-        Some(([ROW_VERSION, revision @ ..], value)) => {
-            Ok(Stored { revision: Revision(u64::from_be_bytes(*revision)), value: Bytes::copy_from_slice(value) })
-        }
+        Some(([ROW_VERSION, revision @ ..], _)) => Ok(Stored { revision: Revision(u64::from_be_bytes(*revision)), value: row.slice(9..) }),
         _ => Err(StorageError::Corrupt("a row")),
     }
 }
@@ -164,7 +166,8 @@ pub(super) fn meta_key(name: &str) -> Vec<u8> {
 pub(super) struct Database {
     // Dropped first: closes the files.
     pub(super) db: DB,
-    pub(super) folder: super::folders::StateFolder,
+    pub(super) folder: StateFolder,
+    pub(super) recent: Recent,
 }
 
 impl Database {
@@ -172,10 +175,17 @@ impl Database {
         self.db.get_cf(family.handle(&self.db), key).map_err(StorageError::rocks("read the state database"))
     }
 
-    /// The row at `key`, copied once: out of the database's own cache.
-    pub(super) fn row(&self, key: &Key) -> Result<Option<Stored>, StorageError> {
+    /// The newest row at `key`, for the thread that commits: it keeps what it reads for those who come after it.
+    pub(super) fn newest_row(&self, key: &Key) -> Result<Option<Stored>, StorageError> {
+        if let Some(known) = self.recent.at(key, Revision(u64::MAX))? {
+            return Ok(known);
+        }
         let row = self.db.get_pinned_cf(Family::of(key.scope).handle(&self.db), key.path.as_bytes());
-        row.map_err(StorageError::rocks("read the state database"))?.map(|row| row_in(&row)).transpose()
+        let Some(row) = row.map_err(StorageError::rocks("read the state database"))? else { return Ok(None) };
+        let row = Bytes::copy_from_slice(&row);
+        let stored = row_in(row.clone())?;
+        self.recent.read(key, stored.revision, row);
+        Ok(Some(stored))
     }
 }
 

@@ -1,8 +1,8 @@
 //! The state on disk, in RocksDB: a column family per scope, one atomic write for the entries of a commit, checkpoints by hard links.
 //!
 //! Written without RocksDB's own log (see [`Physical`]); all families are flushed together, so that after a crash they stand at one
-//! moment. Page sums, positions and role are also held in memory, as an immutable moment that is replaced by each commit; a reader
-//! holds a RocksDB snapshot and the moment that belong together.
+//! moment. Page sums, positions and role are also held in memory, as an immutable moment that is replaced by each commit, with the
+//! RocksDB snapshot that belongs to it. Whoever reads takes the last one, without waiting for the commit under way.
 //! Not here: what the bytes mean to the layers above.
 
 mod commit;
@@ -12,13 +12,14 @@ mod moment;
 mod options;
 mod pages;
 mod reader;
+mod recent;
 mod records;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
-use rocksdb::WriteBatch;
 use rocksdb::checkpoint::Checkpoint;
 
 pub use options::RocksOptions;
@@ -27,7 +28,7 @@ use super::{Meta, Physical, Reader, RecordsKept, StorageError};
 use crate::machine::{Applied, KeyUses, PageId, PageSum, Positions, Role, Stored};
 use crate::types::{Key, Position, Scope, WalIndex};
 use commit::Gathered;
-use families::{Database, Family};
+use families::Family;
 use folders::StateFolder;
 use moment::Moment;
 use reader::RocksReader;
@@ -37,8 +38,7 @@ pub struct RocksStore {
     options: RocksOptions,
     /// One commit, trim or install at a time.
     writing: Mutex<()>,
-    /// Held only while a prepared write and its moment become visible, and while a reader takes both.
-    now: Mutex<Arc<Moment>>,
+    now: ArcSwap<RocksReader>,
 }
 
 impl std::fmt::Debug for RocksStore {
@@ -55,65 +55,61 @@ impl RocksStore {
     /// # Errors
     /// If the folder cannot be read or written, another process has it open, or its files are damaged.
     pub fn open(options: RocksOptions) -> Result<Self, StorageError> {
-        let folder = StateFolder::current(&options.folder)?;
-        let db = families::open(&folder.path(), &options)?;
-        folder.point_here()?;
-        let moment = Moment::load(Arc::new(Database { db, folder }))?;
-        Ok(Self { options, writing: Mutex::new(()), now: Mutex::new(Arc::new(moment)) })
+        let database = families::open(StateFolder::current(&options.folder)?, &options)?;
+        let now = ArcSwap::from_pointee(RocksReader::new(Moment::load(database)?));
+        Ok(Self { options, writing: Mutex::default(), now })
     }
 
-    fn now(&self) -> Arc<Moment> {
-        self.now.lock().expect(UNPOISONED).clone()
+    /// The last moment; valid while the guard is held.
+    fn now(&self) -> Guard<Arc<RocksReader>> {
+        self.now.load()
     }
 
     fn writing(&self) -> MutexGuard<'_, ()> {
         self.writing.lock().expect(UNPOISONED)
     }
 
-    /// Makes a prepared write and its moment visible together.
-    fn publish(&self, batch: WriteBatch, next: Moment) -> Result<(), StorageError> {
-        let next = Arc::new(next);
-        let mut now = self.now.lock().expect(UNPOISONED);
+    /// Writes what `gathered` holds, and then makes the moment that it leads to visible.
+    fn write(&self, _: &MutexGuard<'_, ()>, gathered: Gathered) -> Result<(), StorageError> {
+        let (batch, next) = gathered.finish();
         next.database.db.write_without_wal(batch).map_err(StorageError::rocks("write the state database"))?;
-        *now = next;
+        self.now.store(Arc::new(RocksReader::new(next)));
         Ok(())
     }
 }
 
 impl Physical for RocksStore {
     fn reader(&self) -> Arc<dyn Reader> {
-        let now = self.now.lock().expect(UNPOISONED);
-        Arc::new(RocksReader::new(now.clone()))
+        self.now.load_full()
     }
     fn get(&self, key: &Key) -> Result<Option<Stored>, StorageError> {
-        self.now().database.row(key)
+        self.now().at.database.newest_row(key)
     }
     fn role(&self) -> Role {
-        self.now().role.clone()
+        self.now().at.role.clone()
     }
     fn positions(&self) -> Positions {
-        self.now().positions
+        self.now().at.positions
     }
     fn key_uses(&self) -> KeyUses {
-        self.now().key_uses
+        self.now().at.key_uses
     }
     fn page(&self, scope: Scope, page: PageId) -> PageSum {
-        self.now().trees.of(scope).map_or_else(PageSum::default, |pages| pages.get(page))
+        self.now().at.trees.of(scope).map_or_else(PageSum::default, |pages| pages.get(page))
     }
     fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
-        self.now().database.get(Family::Meta, families::meta_key(name))
+        self.now().at.database.get(Family::Meta, families::meta_key(name))
     }
     fn commit(&self, applied: &[Applied], meta: &Meta) -> Result<(), StorageError> {
-        let _writing = self.writing();
-        let mut gathered = Gathered::on(&self.now());
+        let writing = self.writing();
+        let mut gathered = Gathered::on(&self.now().at, commit::room_for(applied));
         applied.iter().for_each(|applied| gathered.add(applied));
         gathered.meta(meta);
-        let (batch, next) = gathered.finish();
-        self.publish(batch, next)
+        self.write(&writing, gathered)
     }
     fn flush(&self) -> Result<(), StorageError> {
         let now = self.now();
-        let db = &now.database.db;
+        let db = &now.at.database.db;
         let families = Family::ALL.map(|family| family.handle(db));
         failpoint!("page-flush.before", StorageError::Corrupt("told to fail"));
         let flushed =
@@ -122,43 +118,40 @@ impl Physical for RocksStore {
         flushed
     }
     fn records(&self, after: WalIndex, bytes_max: usize) -> Result<Option<Vec<Bytes>>, StorageError> {
-        records::read(&self.now(), after, bytes_max)
+        records::read(&self.now().at, after, bytes_max)
     }
     fn position_at(&self, wal: WalIndex) -> Result<Option<Position>, StorageError> {
-        records::position_at(&self.now(), wal)
+        records::position_at(&self.now().at, wal)
     }
     fn records_kept(&self) -> RecordsKept {
-        self.now().kept
+        self.now().at.kept
     }
     fn trim_records(&self, upto: WalIndex) -> Result<(), StorageError> {
-        let _writing = self.writing();
+        let writing = self.writing();
         let now = self.now();
-        let Some((position, bytes)) = records::measure(&now, upto)? else { return Ok(()) };
-        let mut gathered = Gathered::on(&now);
+        let Some((position, bytes)) = records::measure(&now.at, upto)? else { return Ok(()) };
+        let mut gathered = Gathered::on(&now.at, 0);
         gathered.trim(position, bytes);
-        let (batch, next) = gathered.finish();
-        self.publish(batch, next)
+        self.write(&writing, gathered)
     }
     fn checkpoint(&self, into: &Path) -> Result<(), StorageError> {
         let action = "make a checkpoint of the state";
         // Flushes first, all families at one moment: there is no log to copy.
         let now = self.now();
         let log_bytes = if bug!(7) { u64::MAX } else { 0 };
-        let taken = Checkpoint::new(&now.database.db).and_then(|checkpoint| checkpoint.create_checkpoint_with_log_size(into, log_bytes));
+        let taken = Checkpoint::new(&now.at.database.db).and_then(|checkpoint| checkpoint.create_checkpoint_with_log_size(into, log_bytes));
         taken.map_err(StorageError::rocks(action))
     }
     fn install(&self, from: &Path) -> Result<(), StorageError> {
         let _writing = self.writing();
-        let before = self.now();
+        let before = self.now.load_full();
         if !from.join("CURRENT").is_file() {
             return Err(StorageError::Corrupt("a checkpoint without its file CURRENT"));
         }
-        let folder = before.database.folder.moved_from(from)?;
-        let db = families::open(&folder.path(), &self.options)?;
-        folder.point_here()?;
-        let next = Moment::load(Arc::new(Database { db, folder }))?;
-        *self.now.lock().expect(UNPOISONED) = Arc::new(next);
-        before.database.folder.replaced();
+        let folder = &before.at.database.folder;
+        let database = families::open(folder.moved_from(from)?, &self.options)?;
+        self.now.store(Arc::new(RocksReader::new(Moment::load(database)?)));
+        folder.replaced();
         Ok(())
     }
 }

@@ -4,12 +4,14 @@ use super::families::{self, Database, Family, Shared, path_in};
 use super::pages::Trees;
 use crate::machine::{KeyUses, Positions, Role, decode_role};
 use crate::storage::{RecordsKept, StorageError};
-use crate::types::{Position, Timestamp, WalIndex};
+use crate::types::{Position, Revision, Timestamp, WalIndex};
 
 /// One moment of the state.
 #[derive(Clone)]
 pub(super) struct Moment {
     pub(super) database: Shared,
+    /// The entry that led here; zero until the first after the database was opened.
+    pub(super) at: Revision,
     pub(super) trees: Trees,
     pub(super) positions: Positions,
     pub(super) key_uses: KeyUses,
@@ -53,7 +55,7 @@ impl Moment {
         };
         let (kept, records_upto) = ends_of_records(&database, records_after, bytes)?;
         let trees = Trees::load(&database)?;
-        Ok(Self { database, trees, positions, key_uses, role, kept, records_after, records_upto })
+        Ok(Self { database, at: Revision(0), trees, positions, key_uses, role, kept, records_after, records_upto })
     }
 }
 

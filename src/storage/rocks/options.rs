@@ -11,6 +11,8 @@ pub struct RocksOptions {
     pub folder: PathBuf,
     /// Blocks of rows kept in memory, in bytes.
     pub cache_bytes: usize,
+    /// Rows kept in memory as they were last written, in bytes.
+    pub recent_bytes: usize,
     /// Rows written but not yet in a file, in bytes. A crash replays at most about this much from the Raft log.
     pub unflushed_bytes_max: usize,
     /// Threads that write and merge files.
@@ -20,7 +22,13 @@ pub struct RocksOptions {
 impl RocksOptions {
     /// What a server uses.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), cache_bytes: 256 * 1024 * 1024, unflushed_bytes_max: 128 * 1024 * 1024, background_jobs: 2 }
+        Self {
+            folder: folder.into(),
+            cache_bytes: 256 * 1024 * 1024,
+            recent_bytes: 32 * 1024 * 1024,
+            unflushed_bytes_max: 128 * 1024 * 1024,
+            background_jobs: 2,
+        }
     }
 }
 
@@ -35,6 +43,8 @@ pub(super) fn database(options: &RocksOptions) -> Options {
     rocks.set_db_write_buffer_size(options.unflushed_bytes_max);
     rocks.set_max_background_jobs(options.background_jobs);
     rocks.set_bytes_per_sync(1024 * 1024);
+    // One writer at a time: without locks in the memtables, and quick where keys only grow (records, changes of the tree).
+    rocks.set_allow_concurrent_memtable_write(false);
     // All files stay open: an old reader goes on reading a file whose name is gone.
     rocks.set_max_open_files(-1);
     rocks.set_keep_log_file_num(4);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rocksdb::{DBRawIterator, ReadOptions};
 
 use self::held::Held;
@@ -30,7 +31,7 @@ mod held {
 
 /// One moment of the state on disk.
 pub(super) struct RocksReader {
-    at: Arc<Moment>,
+    pub(super) at: Moment,
     held: Held,
 }
 
@@ -38,7 +39,7 @@ const READ: &str = "read the state database";
 
 impl RocksReader {
     /// Holds `at`. The caller makes sure that nothing is committed between `at` and this call.
-    pub(super) fn new(at: Arc<Moment>) -> Self {
+    pub(super) fn new(at: Moment) -> Self {
         let held = Held::new(at.database.clone(), |database| database.db.snapshot());
         Self { at, held }
     }
@@ -74,9 +75,12 @@ fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
 
 impl Reader for RocksReader {
     fn get(&self, key: &Key) -> Result<Option<Stored>, StorageError> {
+        if let Some(known) = self.at.database.recent.at(key, self.at.at)? {
+            return Ok(known);
+        }
         let handle = Family::of(key.scope).handle(&self.at.database.db);
         let row = self.held.borrow_dependent().get_pinned_cf(handle, key.path.as_bytes()).map_err(StorageError::rocks(READ))?;
-        row.map(|row| row_in(&row)).transpose()
+        row.map(|row| row_in(Bytes::copy_from_slice(&row))).transpose()
     }
 
     fn list(&self, under: &Prefix, after: Option<&str>, limit: usize) -> Result<Vec<Arc<str>>, StorageError> {
@@ -132,7 +136,7 @@ impl Reader for RocksReader {
         while let Some(key) = index.key() {
             let path = path_after(key, prefix.len())?;
             let row = self.value(Family::of(scope), path)?.ok_or(StorageError::Corrupt("an index of a page names no row"))?;
-            rows.push((Arc::from(path), row_in(&row)?));
+            rows.push((Arc::from(path), row_in(row.into())?));
             index.next();
         }
         index.status().map_err(StorageError::rocks(READ))?;
