@@ -5,7 +5,7 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/coffer/target
 export CARGO_INCREMENTAL ?= 1
 ARGS ?=
 
-.PHONY: help demo dev test check bench fmt setup stop
+.PHONY: help demo dev test sim check bench fmt setup stop
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -22,6 +22,10 @@ stop: ## Stop the clusters that `make demo` left running
 test: setup ## All tests
 	@cargo build --quiet
 	cargo test $(ARGS)
+
+sim: setup ## Simulated clusters that are broken by seed (SEEDS=1..20 ARGS=--twice, or SEED=7 ARGS=--trace=FILE)
+	@cargo build --quiet --features sim --test sim
+	cargo test --quiet --features sim --test sim -- $(if $(SEED),--seed=$(SEED),--seeds=$(or $(SEEDS),1..20)) $(ARGS)
 
 bench: setup ## Compare with OpenBao and etcd (ARGS="--only kv-write --quick", --help)
 	@deploy/peers.sh

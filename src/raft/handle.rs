@@ -96,6 +96,20 @@ impl Raft {
         self.raft.metrics().borrow_watched().to_string()
     }
 
+    /// Where this node's log and state begin and end.
+    #[cfg(feature = "sim")]
+    pub fn indexes(&self) -> super::Indexes {
+        let metrics = self.raft.metrics();
+        let now = metrics.borrow_watched();
+        let index = |id: Option<super::types::LogId>| id.map_or(0, |id| id.index);
+        super::Indexes {
+            purged: index(now.purged),
+            snapshot: index(now.snapshot),
+            applied: index(now.last_applied),
+            last: now.last_log_index.unwrap_or(0),
+        }
+    }
+
     async fn end(&self) {
         self.closing.store(true, Ordering::Release);
         // It only fails if the core has ended already.

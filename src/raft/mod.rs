@@ -40,6 +40,8 @@ use tokio::sync::watch;
 
 pub use contact::{Contact, Contacts};
 pub use fatal::install_panic_abort;
+#[cfg(feature = "sim")]
+pub use fatal::simulated;
 pub use handle::Raft;
 pub use log_thread::LogCounts;
 pub use service::{Options, StartError, start};
@@ -88,6 +90,20 @@ pub struct RaftStatus {
     pub peers: Vec<Peer>,
     /// This node was in the group and no longer is.
     pub is_removed: bool,
+}
+
+/// Where a node's log and state begin and end, as one moment of openraft's metrics has it.
+#[cfg(feature = "sim")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Indexes {
+    /// The last entry that was purged.
+    pub purged: u64,
+    /// The last entry of the current snapshot.
+    pub snapshot: u64,
+    /// The last entry applied.
+    pub applied: u64,
+    /// The last entry of the log.
+    pub last: u64,
 }
 
 impl RaftStatus {

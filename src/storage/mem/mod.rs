@@ -71,6 +71,14 @@ impl MemStore {
         Self(RwLock::new(State { now: Arc::new(durable.clone()), durable, pending: VecDeque::new() }))
     }
 
+    /// The sums of the pages that are not empty, of the tree over `scope`: what a simulation compares with every commit.
+    #[cfg(feature = "sim")]
+    pub fn sums(&self, scope: Scope) -> Vec<(PageId, PageSum)> {
+        let state = self.state();
+        let within = state.now.pages.range((scope, PageId(0))..=(scope, PageId(u16::MAX)));
+        within.map(|((_, page), sum)| (*page, *sum)).collect()
+    }
+
     fn now(&self) -> Arc<Moment> {
         self.state().now.clone()
     }

@@ -1,0 +1,88 @@
+//! What the histories show, by `jepsen`'s checkers. A verdict that is not known is as bad as a false one.
+
+use jepsen::check::{Valid, Verdict, register};
+use jepsen::core::{History, Kind, Value};
+
+use crate::clients::{COPIES, REGISTER, SET, USES};
+
+/// Decides on one workload's history.
+///
+/// # Errors
+/// With the verdict, unless it holds.
+pub fn history(workload: &'static str, history: &History) -> Result<(), String> {
+    match workload {
+        REGISTER if !history.ops.iter().any(|op| op.kind == Kind::Ok) => Err("no client ever succeeded".to_owned()),
+        REGISTER => holds(register::check(history).map_err(|error| error.to_string())?),
+        SET => set(history),
+        USES => uses(history),
+        COPIES => copies(history),
+        other => Err(format!("no checker for {other}")),
+    }
+}
+
+/// Keys that nobody got to are no failure here: a simulation is short.
+fn holds(verdict: Verdict) -> Result<(), String> {
+    let bad: Vec<String> = verdict
+        .children
+        .iter()
+        .filter(|child| child.valid == Valid::False || (child.valid == Valid::Unknown && !child.text.contains("no call was answered")))
+        .map(ToString::to_string)
+        .collect();
+    if bad.is_empty() { Ok(()) } else { Err(bad.join("\n")) }
+}
+
+/// Every acknowledged element is in every final read, and nothing that was not added.
+fn set(history: &History) -> Result<(), String> {
+    let of = |kind: Kind| history.ops.iter().filter(move |op| op.f == "add" && op.kind == kind).filter_map(|op| op.value.as_int());
+    let acknowledged: Vec<i64> = of(Kind::Ok).collect();
+    let failed: std::collections::BTreeSet<i64> = of(Kind::Fail).collect();
+    let added: std::collections::BTreeSet<i64> = of(Kind::Invoke).filter(|element| !failed.contains(element)).collect();
+    for read in history.ops.iter().filter(|op| op.f == "read" && op.kind == Kind::Ok) {
+        let seen: std::collections::BTreeSet<i64> = read.value.as_list().unwrap_or_default().iter().filter_map(Value::as_int).collect();
+        let lost: Vec<&i64> = acknowledged.iter().filter(|element| !seen.contains(element)).collect();
+        let strange: Vec<&i64> = seen.difference(&added).collect();
+        if !lost.is_empty() || !strange.is_empty() {
+            return Err(format!("the set at {:?} has lost {lost:?} and has {strange:?} that failed or nobody added", read.node));
+        }
+    }
+    Ok(())
+}
+
+/// No token is used more often than it may be.
+fn uses(history: &History) -> Result<(), String> {
+    let mut used: std::collections::BTreeMap<i64, (i64, i64)> = std::collections::BTreeMap::new();
+    for op in history.ops.iter().filter(|op| op.kind == Kind::Ok) {
+        let Some((token, limit)) = op.value.as_pair().and_then(|(token, limit)| token.as_int().zip(limit.as_int())) else { continue };
+        let count = used.entry(token).or_insert((0, limit));
+        count.0 += 1;
+    }
+    match used.into_iter().find(|(_, (count, limit))| count > limit) {
+        Some((token, (count, limit))) => Err(format!("token {token} for {limit} uses was used {count} times")),
+        None => Ok(()),
+    }
+}
+
+/// What a cluster with a copy shows of a key never becomes older, for whoever asks after he was told.
+fn copies(history: &History) -> Result<(), String> {
+    let version = |value: &Value| value.as_pair().and_then(|(key, seen)| Some((key.as_int()?, seen.as_pair()?.0.as_int()?)));
+    // The highest version that was told of each key, and what it was when each call began.
+    let (mut told, mut begun) = (std::collections::BTreeMap::new(), std::collections::BTreeMap::new());
+    for op in &history.ops {
+        let key = op.value.as_pair().and_then(|(key, _)| key.as_int()).unwrap_or_default();
+        let of = (op.cluster.clone(), key);
+        match op.kind {
+            Kind::Invoke => drop(begun.insert(op.process, told.get(&of).copied().unwrap_or(0))),
+            Kind::Ok => {
+                let Some((_, seen)) = version(&op.value) else { continue };
+                let before = begun.remove(&op.process).unwrap_or(0);
+                if seen < before {
+                    return Err(format!("key {key} was at version {before} in cluster {:?} and then at {seen}", op.cluster));
+                }
+                let highest = told.entry(of).or_insert(0);
+                *highest = seen.max(*highest);
+            }
+            _ => drop(begun.remove(&op.process)),
+        }
+    }
+    Ok(())
+}

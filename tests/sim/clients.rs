@@ -1,0 +1,247 @@
+//! Clients: each does one thing after another, at any node, and writes down what it was told.
+//!
+//! An answer below 300 happened. A refusal that the API documents did not. Everything else is not known: for a read that is worth
+//! nothing, for a write it may have happened or happen yet.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use jepsen::core::{Kind, Op, Value};
+use serde_json::json;
+
+use crate::history::Histories;
+use crate::invariants::LOCAL_CANARY;
+use crate::net::{HostId, NoAnswer};
+use crate::operator::ask;
+use crate::rng::Rng;
+use crate::world::World;
+
+/// A versioned register, through the active node of the primary.
+pub const REGISTER: &str = "register";
+/// Elements, each a secret of its own.
+pub const SET: &str = "set";
+/// Tokens with a number of uses.
+pub const USES: &str = "uses";
+/// Reads where the shared data are a copy.
+pub const COPIES: &str = "copies";
+
+/// What clients share.
+pub struct Clients {
+    pub world: Arc<World>,
+    pub histories: Histories,
+    /// The root token of each cluster.
+    pub tokens: std::sync::Mutex<Vec<String>>,
+    /// Set when clients are to stop.
+    pub is_over: AtomicBool,
+    /// Values that were never written before.
+    next: AtomicU64,
+}
+
+/// What an answer says.
+enum Told {
+    Done(serde_json::Value),
+    Refused(u16, String),
+    Unknown(String),
+}
+
+impl Clients {
+    /// With the tokens of the clusters.
+    pub fn new(world: Arc<World>, tokens: Vec<String>) -> Arc<Self> {
+        Arc::new(Self {
+            world,
+            histories: Histories::default(),
+            tokens: tokens.into(),
+            is_over: AtomicBool::new(false),
+            next: AtomicU64::new(1),
+        })
+    }
+
+    fn token(&self, cluster: usize) -> String {
+        self.tokens.lock().expect("no holder of this lock panics")[cluster].clone()
+    }
+
+    fn fresh(&self) -> i64 {
+        i64::try_from(self.next.fetch_add(1, Ordering::Relaxed)).expect("few values are written")
+    }
+
+    async fn told(&self, host: HostId, method: &str, path: &str, token: &str, body: &serde_json::Value) -> Told {
+        match ask(&self.world, host, method, path, token, body).await {
+            Ok((status, answer)) if status < 300 => Told::Done(answer),
+            Ok((status, answer)) => {
+                let text = answer["errors"].to_string();
+                // Of these the API says that nothing happened.
+                if matches!(status, 400 | 403 | 404 | 405 | 412) {
+                    Told::Refused(status, text)
+                } else {
+                    Told::Unknown(format!("{status} {text}"))
+                }
+            }
+            Err(NoAnswer::NotSent(why)) => Told::Refused(0, why.to_owned()),
+            Err(NoAnswer::Unknown(why)) => Told::Unknown(why.to_owned()),
+        }
+    }
+
+    fn any_host(&self, cluster: usize, rng: &mut Rng) -> HostId {
+        *rng.pick(&self.world.plan.all_of(cluster))
+    }
+
+    /// Starts the clients of all clusters.
+    pub fn start(self: &Arc<Self>) {
+        let plan = &self.world.plan;
+        for cluster in 0..plan.sizes.len() {
+            for number in 0..plan.clients {
+                let rng = Rng::new(plan.seed, &format!("client {cluster} {number}"));
+                tokio::spawn(self.clone().work(cluster, rng));
+            }
+        }
+    }
+
+    async fn work(self: Arc<Self>, cluster: usize, mut rng: Rng) {
+        let mut process = self.histories.process();
+        let rest = u64::try_from(self.world.plan.rest.as_millis()).unwrap_or(1000);
+        while !self.is_over.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(rng.between(1, rest))).await;
+            let host = self.any_host(cluster, &mut rng);
+            match rng.below(100) {
+                0..35 if cluster == 0 => self.read(cluster, host, &mut rng, &mut process, REGISTER).await,
+                0..35 => self.read(cluster, host, &mut rng, &mut process, COPIES).await,
+                35..55 => self.write(cluster, host, &mut rng, &mut process).await,
+                55..75 => self.cas(cluster, host, &mut rng, &mut process).await,
+                75..90 => self.add(cluster, host, &mut process).await,
+                90..95 => self.use_token(cluster, &mut rng, &mut process).await,
+                _ => self.keep_here(cluster, host).await,
+            }
+        }
+    }
+
+    async fn read(&self, cluster: usize, host: HostId, rng: &mut Rng, process: &mut u64, workload: &'static str) {
+        let key = rng.below(self.world.plan.keys);
+        let begun = self.histories.record(workload, Op::invoke(*process, "read", Value::pair(key, Value::Nil)).of(format!("{cluster}")));
+        let (kind, value, why) =
+            match self.told(host, "GET", &format!("kv/data/r{key}"), &self.token(cluster), &serde_json::Value::Null).await {
+                Told::Done(answer) => (Kind::Ok, Value::pair(key, seen(&answer)), String::new()),
+                // Nothing was ever written there; the mount itself may not be there yet on a copy.
+                Told::Refused(404, text) if text == "[]" => (Kind::Ok, Value::pair(key, Value::pair(0, Value::Nil)), String::new()),
+                Told::Refused(_, why) | Told::Unknown(why) => (Kind::Fail, Value::pair(key, Value::Nil), why),
+            };
+        self.histories.end(workload, &begun, kind, value, &why, process);
+    }
+
+    async fn write(&self, cluster: usize, host: HostId, rng: &mut Rng, process: &mut u64) {
+        let (key, value) = (rng.below(self.world.plan.keys), self.fresh());
+        let argument = Value::pair(key, Value::pair(Value::Nil, value));
+        let begun = self.histories.record(REGISTER, Op::invoke(*process, "write", argument.clone()));
+        let body = json!({ "data": { "v": value } });
+        let told = self.told(host, "POST", &format!("kv/data/r{key}"), &self.token(cluster), &body).await;
+        let (kind, result, why) = written(told, key, value, argument);
+        self.histories.end(REGISTER, &begun, kind, result, &why, process);
+    }
+
+    async fn cas(&self, cluster: usize, host: HostId, rng: &mut Rng, process: &mut u64) {
+        let (key, value) = (rng.below(self.world.plan.keys), self.fresh());
+        let expected = match self.told(host, "GET", &format!("kv/data/r{key}"), &self.token(cluster), &serde_json::Value::Null).await {
+            Told::Done(answer) => answer["data"]["metadata"]["version"].as_i64().unwrap_or(0),
+            _ => 0,
+        };
+        let argument = Value::pair(key, Value::pair(expected, value));
+        let begun = self.histories.record(REGISTER, Op::invoke(*process, "cas", argument.clone()));
+        let body = json!({ "options": { "cas": expected }, "data": { "v": value } });
+        let told = self.told(host, "POST", &format!("kv/data/r{key}"), &self.token(cluster), &body).await;
+        let (kind, result, why) = match told {
+            Told::Refused(400, text) if text.contains("check-and-set parameter did not match") => {
+                (Kind::Fail, argument, "mismatch".to_owned())
+            }
+            told => written(told, key, value, argument),
+        };
+        self.histories.end(REGISTER, &begun, kind, result, &why, process);
+    }
+
+    async fn add(&self, cluster: usize, host: HostId, process: &mut u64) {
+        let element = self.fresh();
+        let begun = self.histories.record(SET, Op::invoke(*process, "add", element));
+        let body = json!({ "data": { "v": element } });
+        let told = self.told(host, "POST", &format!("kv/data/set/e{element}"), &self.token(cluster), &body).await;
+        let (kind, why) = match told {
+            Told::Done(_) => (Kind::Ok, String::new()),
+            Told::Refused(_, why) => (Kind::Fail, why),
+            Told::Unknown(why) => (Kind::Info, why),
+        };
+        self.histories.end(SET, &begun, kind, element, &why, process);
+    }
+
+    /// Makes a token for a few uses, and tries to use it more often than that, everywhere at once.
+    async fn use_token(self: &Arc<Self>, cluster: usize, rng: &mut Rng, process: &mut u64) {
+        let uses = rng.between(1, 3);
+        let host = self.any_host(cluster, rng);
+        let body = json!({ "policies": ["default"], "num_uses": uses, "ttl": "1h" });
+        let Told::Done(made) = self.told(host, "POST", "auth/token/create", &self.token(cluster), &body).await else { return };
+        let Some(token) = made["auth"]["client_token"].as_str().map(str::to_owned) else { return };
+        let name = self.fresh();
+        let mut tries = Vec::new();
+        for _ in 0..uses + 2 {
+            let (clients, token, host) = (self.clone(), token.clone(), self.any_host(cluster, rng));
+            let mut process = self.histories.process();
+            tries.push(async move {
+                let argument = Value::pair(name, uses);
+                let begun = clients.histories.record(USES, Op::invoke(process, "use", argument.clone()));
+                let (kind, why) = match clients.told(host, "GET", "auth/token/lookup-self", &token, &serde_json::Value::Null).await {
+                    Told::Done(_) => (Kind::Ok, String::new()),
+                    Told::Refused(403, _) => (Kind::Fail, "exhausted".to_owned()),
+                    Told::Refused(_, why) => (Kind::Fail, why),
+                    Told::Unknown(why) => (Kind::Info, why),
+                };
+                clients.histories.end(USES, &begun, kind, argument, &why, &mut process);
+            });
+        }
+        futures::future::join_all(tries).await;
+        *process = self.histories.process();
+    }
+
+    /// Writes to the local mount: what is there must never be seen elsewhere.
+    async fn keep_here(&self, cluster: usize, host: HostId) {
+        let (n, body) = (self.fresh() % 20, json!({ "v": format!("{LOCAL_CANARY} {cluster}") }));
+        let _ = self.told(host, "POST", &format!("{LOCAL_CANARY}/{LOCAL_CANARY}-{cluster}-{n}"), &self.token(cluster), &body).await;
+    }
+
+    /// Reads every element of the set through `host`, as one read.
+    ///
+    /// # Errors
+    /// If they cannot be listed.
+    pub async fn read_set(&self, cluster: usize, host: HostId, name: &str) -> Result<(), String> {
+        let mut process = self.histories.process();
+        let begun = self.histories.record(SET, Op::invoke(process, "read", Value::Nil).on(name));
+        match self.told(host, "LIST", "kv/metadata/set", &self.token(cluster), &serde_json::Value::Null).await {
+            Told::Done(answer) => {
+                let names = answer["data"]["keys"].as_array().cloned().unwrap_or_default();
+                let elements = names.iter().filter_map(|name| name.as_str()?.strip_prefix('e')?.parse::<i64>().ok()).map(Value::from);
+                self.histories.end(SET, &begun, Kind::Ok, Value::from(elements.collect::<Vec<_>>()), "", &mut process);
+                Ok(())
+            }
+            Told::Refused(404, text) if text == "[]" => {
+                self.histories.end(SET, &begun, Kind::Ok, Value::from(Vec::new()), "", &mut process);
+                Ok(())
+            }
+            Told::Refused(_, why) | Told::Unknown(why) => {
+                self.histories.end(SET, &begun, Kind::Fail, Value::Nil, &why, &mut process);
+                Err(format!("the set cannot be listed at {name}: {why}"))
+            }
+        }
+    }
+}
+
+fn seen(answer: &serde_json::Value) -> Value {
+    let version = answer["data"]["metadata"]["version"].as_i64().unwrap_or(0);
+    Value::pair(version, answer["data"]["data"]["v"].as_i64().map_or(Value::Nil, Value::from))
+}
+
+fn written(told: Told, key: u64, value: i64, argument: Value) -> (Kind, Value, String) {
+    match told {
+        Told::Done(answer) => match answer["data"]["version"].as_i64() {
+            Some(version) => (Kind::Ok, Value::pair(key, Value::pair(version, value)), String::new()),
+            None => (Kind::Info, argument, format!("no version in {answer}")),
+        },
+        Told::Refused(_, why) => (Kind::Fail, argument, why),
+        Told::Unknown(why) => (Kind::Info, argument, why),
+    }
+}

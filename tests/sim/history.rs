@@ -1,0 +1,54 @@
+//! What clients did and were told, as histories that `jepsen`'s checkers decide on.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+
+use jepsen::core::{History, Kind, Op, Value};
+
+use crate::net::now;
+use crate::trace;
+
+/// Histories by workload, and the number of the next process.
+#[derive(Default)]
+pub struct Histories(Mutex<(BTreeMap<&'static str, History>, u64)>);
+
+impl Histories {
+    fn inner(&self) -> MutexGuard<'_, (BTreeMap<&'static str, History>, u64)> {
+        self.0.lock().expect("no holder of this lock panics")
+    }
+
+    /// A process that nobody has been yet.
+    pub fn process(&self) -> u64 {
+        let mut inner = self.inner();
+        inner.1 += 1;
+        inner.1
+    }
+
+    /// Adds a line; gives it back with its time.
+    pub fn record(&self, workload: &'static str, op: Op) -> Op {
+        let op = op.at(u64::try_from(now().as_nanos()).unwrap_or(u64::MAX));
+        let (kind, process, error) = (op.kind.name(), op.process, op.error.as_deref().unwrap_or(""));
+        trace::line(format_args!("client {process} {workload} {} {kind} {} {error}", op.f, op.value));
+        self.inner().0.entry(workload).or_default().push(op.clone());
+        op
+    }
+
+    /// Adds the line that ends `begun`. After an `info` the process is another one.
+    pub fn end(&self, workload: &'static str, begun: &Op, kind: Kind, value: impl Into<Value>, error: &str, process: &mut u64) {
+        let op = begun.complete(kind, value);
+        self.record(workload, if error.is_empty() { op } else { op.because(error) });
+        if kind == Kind::Info {
+            *process = self.process();
+        }
+    }
+
+    /// One workload's.
+    pub fn of(&self, workload: &'static str) -> History {
+        self.inner().0.get(workload).cloned().unwrap_or_default()
+    }
+
+    /// How many lines there are.
+    pub fn len(&self) -> usize {
+        self.inner().0.values().map(|history| history.ops.len()).sum()
+    }
+}

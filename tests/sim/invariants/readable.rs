@@ -1,0 +1,48 @@
+//! An active node can decrypt every row that it holds: no key is forgotten while something is encrypted with it.
+
+use coffer::barrier::decrypt_value;
+use coffer::core::{Standing, keys};
+use coffer::storage::Physical;
+use coffer::types::{Key, Prefix, Scope};
+
+use super::{Invariant, Node};
+use crate::trace;
+
+/// Every so many steps one node is looked at: it costs a decryption of every row.
+const STEPS: u64 = 500;
+const ENVELOPE: u8 = 1;
+/// Rows that open the keyring instead of being opened by it.
+const RAW: [fn() -> Key; 4] = [keys::seal_config, keys::root_key, keys::keyring, keys::root_key_handover];
+
+/// Counts steps.
+#[derive(Default)]
+pub struct ActiveNodesCanRead(u64);
+
+impl Invariant for ActiveNodesCanRead {
+    fn name(&self) -> &'static str {
+        "an active node can decrypt all that it holds"
+    }
+    fn after_step(&mut self, nodes: &[Node]) -> Result<(), String> {
+        self.0 += 1;
+        if !self.0.is_multiple_of(STEPS) {
+            return Ok(());
+        }
+        for node in nodes.iter().filter(|node| node.running.core.standing() == Standing::Active) {
+            let Ok(keys) = node.running.core.context().keys() else { continue };
+            let reader = node.store.reader();
+            for scope in Scope::ALL {
+                for path in reader.list(&Prefix::new(scope, ""), None, usize::MAX).map_err(|error| error.to_string())? {
+                    let key = Key::new(scope, path);
+                    let Some(row) = reader.get(&key).map_err(|error| error.to_string())? else { continue };
+                    if row.value.first() == Some(&ENVELOPE)
+                        && !RAW.iter().any(|raw| raw() == key)
+                        && let Err(error) = decrypt_value(&keys.keyring, &key, &row.value)
+                    {
+                        return Err(format!("{} cannot read {key:?}: {error}", trace::name(node.host)));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,108 @@
+//! After everything is mended, all must be well within a bounded time: nodes run, one of each cluster is active, copies are equal, and
+//! a fresh write is read everywhere.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coffer::core::Standing;
+use coffer::storage::Physical;
+use coffer::types::Scope;
+use serde_json::{Value, json};
+
+use crate::clients::Clients;
+use crate::invariants::recount;
+use crate::nemesis::takes_writes;
+use crate::net::{HostId, now};
+use crate::operator::{Keys, active, ask, is_open};
+use crate::trace;
+use crate::world::World;
+
+/// How long it may take until all is well.
+const WITHIN: Duration = Duration::from_secs(120);
+
+/// Waits until all is well, and looks at everything once more.
+///
+/// # Errors
+/// With what is not well.
+pub async fn check(world: &Arc<World>, clients: &Arc<Clients>, keys: &[Keys]) -> Result<(), String> {
+    let clusters: Vec<usize> = (0..world.plan.sizes.len()).collect();
+    let wanted = |cluster: usize| world.plan.all_of(cluster).into_iter().filter(|host| world.slot(*host).is_wanted()).collect::<Vec<_>>();
+    let is_well = |cluster: usize| {
+        let hosts = wanted(cluster);
+        let actives = hosts.iter().filter(|host| world.slot(**host).running().is_some_and(|it| it.core.standing() == Standing::Active));
+        actives.count() == 1 && hosts.iter().all(|host| is_open(world, *host))
+    };
+    world
+        .wait("every node is unsealed and one of each cluster is active", WITHIN, || clusters.iter().all(|cluster| is_well(*cluster)))
+        .await
+        .map_err(|why| format!("{why}: {}", stand(world)))?;
+    world
+        .wait("one cluster takes shared writes", WITHIN, || clusters.iter().filter(|cluster| takes_writes(world, **cluster)).count() == 1)
+        .await?;
+    let primary = clusters.iter().copied().find(|cluster| takes_writes(world, *cluster)).unwrap_or_default();
+
+    let end = now() + WITHIN;
+    let value = format!("fresh {}", world.plan.seed);
+    loop {
+        let written = match active(world, primary) {
+            Some(host) => ask(world, host, "POST", "kv/data/fresh", &keys[primary].root, &json!({ "data": { "v": value } })).await,
+            None => Err(crate::net::NoAnswer::NotSent("nobody is active")),
+        };
+        match written {
+            Ok((200..300, _)) => break,
+            other if now() > end => return Err(format!("no fresh write: {other:?}")),
+            _ => tokio::time::sleep(Duration::from_millis(200)).await,
+        }
+    }
+    trace::line(format_args!("a fresh write was made"));
+    for cluster in &clusters {
+        for host in wanted(*cluster) {
+            read_everywhere(world, *cluster, host, &keys[*cluster].root, &value).await?;
+        }
+    }
+    let hosts: Vec<HostId> = clusters.iter().flat_map(|cluster| wanted(*cluster)).collect();
+    let are_equal = || {
+        let shared: Vec<_> = hosts.iter().map(|host| world.slot(*host).store().sums(Scope::Shared)).collect();
+        let local =
+            |cluster: usize| wanted(cluster).into_iter().map(|host| world.slot(host).store().sums(Scope::Local)).collect::<Vec<_>>();
+        shared.windows(2).all(|pair| pair[0] == pair[1])
+            && clusters.iter().all(|cluster| local(*cluster).windows(2).all(|pair| pair[0] == pair[1]))
+    };
+    world.wait("all copies are equal", WITHIN, are_equal).await.map_err(|why| format!("{why}: {}", stand(world)))?;
+    for host in &hosts {
+        recount(&world.slot(*host).store()).map_err(|why| format!("{}: {why}", trace::name(*host)))?;
+    }
+    for cluster in &clusters {
+        for host in wanted(*cluster) {
+            clients.read_set(*cluster, host, &world.names[host.0]).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn read_everywhere(world: &Arc<World>, cluster: usize, host: HostId, token: &str, value: &str) -> Result<(), String> {
+    let end = now() + WITHIN;
+    loop {
+        let answer = ask(world, host, "GET", "kv/data/fresh", token, &Value::Null).await;
+        if matches!(&answer, Ok((200, answer)) if answer["data"]["data"]["v"] == value) {
+            return Ok(());
+        }
+        if now() > end {
+            return Err(format!("{} of cluster {cluster} does not show the fresh write: {answer:?}", trace::name(host)));
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// How every host stands, for a failure's text.
+fn stand(world: &World) -> String {
+    let one = |slot: &crate::world::Slot| {
+        let name = trace::name(slot.id);
+        let position = slot.store().positions();
+        match slot.running() {
+            Some(running) => format!("{name} {:?} at {}/{}", running.core.standing(), position.performance.wal, position.dr),
+            None => format!("{name} is down"),
+        }
+    };
+    world.slots.iter().filter(|slot| slot.is_wanted()).map(one).collect::<Vec<_>>().join("; ")
+}

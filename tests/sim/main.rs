@@ -1,0 +1,40 @@
+//! Deterministic simulation: whole clusters of production nodes in one thread, everything decided by one number.
+//!
+//! `make sim SEEDS=1..20` runs seeds, each in a process of its own; `SEED=7` one of them, `ARGS=--trace=FILE` with all that happened.
+//! The network, the disks, the clocks and the random numbers are the simulation's; what runs on them is what a server runs.
+//!
+//! Not here: gRPC, TLS, HTTP and RocksDB, which `jepsen` breaks with real processes.
+
+mod check;
+mod clients;
+mod disk;
+mod history;
+mod host;
+mod invariants;
+mod liveness;
+mod nemesis;
+mod net;
+mod operator;
+mod os_random;
+mod pipe;
+mod plan;
+mod rng;
+mod run;
+mod seeds;
+mod store;
+mod talk;
+mod trace;
+mod transport;
+mod world;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match seeds::Args::parse(std::env::args().skip(1)) {
+        Ok(args) => seeds::main(&args),
+        Err(text) => {
+            eprintln!("{text}\n\n{}", seeds::HELP);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! What goes wrong: one fault after another, each undone after a while, several at a time; then everything is mended.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use coffer::machine::Role;
+use coffer::raft::Consensus;
+use coffer::storage::Physical;
+use serde_json::{Value, json};
+
+use crate::disk::Loss;
+use crate::net::{HostId, now};
+use crate::operator::{Keys, active, ask, join, role};
+use crate::plan::{Fault, Weather};
+use crate::rng::Rng;
+use crate::trace;
+use crate::world::{Order, World};
+
+/// Breaks things until the plan says that it is enough.
+pub async fn run(world: &Arc<World>, keys: &[Keys]) {
+    let plan = &world.plan;
+    let mut rng = Rng::new(plan.seed, "nemesis");
+    let end = now() + plan.chaos;
+    let faults: Vec<Fault> = plan.faults.iter().copied().collect();
+    let pace = u64::try_from(plan.pace.as_millis()).unwrap_or(1000);
+    while now() < end {
+        tokio::time::sleep(Duration::from_millis(rng.between(pace / 4, pace * 7 / 4))).await;
+        if faults.is_empty() {
+            continue;
+        }
+        let fault = *rng.pick(&faults);
+        trace::line(format_args!("nemesis: {fault:?}"));
+        let one = Act { world: world.clone(), keys: keys.to_vec(), rng: Rng::new(rng.number(), "act") };
+        // Side by side, so that one that takes long does not hold the others up.
+        tokio::spawn(one.carry_out(fault));
+    }
+}
+
+/// Undoes everything.
+pub async fn mend(world: &Arc<World>) {
+    world.net.heal();
+    world.net.change(Weather { loss_permille: 0, ..world.plan.weather.clone() });
+    for slot in &world.slots {
+        slot.disk.break_it(|faults| {
+            (faults.fails_next, faults.is_full, faults.stall_permille) = (false, false, 0);
+            faults.sync_micros = world.plan.sync_micros;
+        });
+        slot.clock.offset.store(0, Ordering::Relaxed);
+        if slot.is_wanted() {
+            world.order(Order::Start(slot.id));
+        }
+    }
+}
+
+struct Act {
+    world: Arc<World>,
+    keys: Vec<Keys>,
+    rng: Rng,
+}
+
+impl Act {
+    async fn pause(&mut self, least_ms: u64, most_ms: u64) {
+        tokio::time::sleep(Duration::from_millis(self.rng.between(least_ms, most_ms))).await;
+    }
+
+    fn cluster(&mut self) -> usize {
+        self.rng.index(self.world.plan.sizes.len())
+    }
+
+    /// Hosts of a cluster that should run.
+    fn wanted(&self, cluster: usize) -> Vec<HostId> {
+        self.world.plan.all_of(cluster).into_iter().filter(|host| self.world.slot(*host).is_wanted()).collect()
+    }
+
+    /// The active node now and then, else any.
+    fn victim(&mut self, cluster: usize) -> HostId {
+        let wanted = self.wanted(cluster);
+        match active(&self.world, cluster) {
+            Some(active) if self.rng.permille(500) => active,
+            _ => *self.rng.pick(&wanted),
+        }
+    }
+
+    /// Whether a cluster can lose one more host and still have a majority.
+    fn can_spare(&self, cluster: usize) -> bool {
+        let wanted = self.wanted(cluster);
+        let up = wanted.iter().filter(|host| self.world.net.listens(**host)).count();
+        up > wanted.len() / 2 + 1
+    }
+
+    async fn carry_out(mut self, fault: Fault) {
+        let cluster = self.cluster();
+        let world = self.world.clone();
+        match fault {
+            Fault::Kill | Fault::Power => {
+                let (host, loss) = (self.victim(cluster), if fault == Fault::Kill { Loss::Process } else { Loss::Power });
+                // Seldom a majority, so that there is something to break.
+                if !self.can_spare(cluster) && !self.rng.permille(100) {
+                    return;
+                }
+                world.did(if fault == Fault::Kill { "kill" } else { "power" });
+                world.order(Order::Down(host, loss));
+                self.pause(200, 5000).await;
+                if world.slot(host).is_wanted() {
+                    world.order(Order::Start(host));
+                }
+            }
+            Fault::Blackout => {
+                if !self.rng.permille(300) {
+                    return;
+                }
+                world.did("blackout");
+                let hosts = self.wanted(cluster);
+                for host in &hosts {
+                    world.order(Order::Down(*host, Loss::Power));
+                }
+                self.pause(500, 3000).await;
+                for host in hosts.into_iter().filter(|host| world.slot(*host).is_wanted()) {
+                    world.order(Order::Start(host));
+                    self.pause(0, 400).await;
+                }
+            }
+            Fault::Split => {
+                let mut hosts = world.plan.all_of(cluster);
+                self.rng.shuffle(&mut hosts);
+                if let Some(active) = active(&world, cluster).filter(|_| self.rng.permille(500)) {
+                    hosts.retain(|host| *host != active);
+                    hosts.insert(0, active);
+                }
+                let (one, other) = hosts.split_at(self.rng.index(hosts.len() - 1) + 1);
+                let pairs: Vec<(HostId, HostId)> = one.iter().flat_map(|a| other.iter().flat_map(move |b| [(*a, *b), (*b, *a)])).collect();
+                self.cut_for_a_while("split", pairs).await;
+            }
+            Fault::OneWay => {
+                let victim = self.victim(cluster);
+                let others = world.plan.all_of(cluster).into_iter().filter(|host| *host != victim);
+                let is_deaf = self.rng.permille(500);
+                let pairs = others.map(|other| if is_deaf { (other, victim) } else { (victim, other) }).collect();
+                self.cut_for_a_while("one way", pairs).await;
+            }
+            Fault::Between => {
+                if world.plan.sizes.len() < 2 {
+                    return;
+                }
+                let (ours, theirs) = (world.plan.all_of(0), world.plan.all_of(1));
+                let way = self.rng.below(3);
+                let pairs = ours.iter().flat_map(|a| {
+                    theirs.iter().flat_map(move |b| match way {
+                        0 => vec![(*a, *b), (*b, *a)],
+                        1 => vec![(*a, *b)],
+                        _ => vec![(*b, *a)],
+                    })
+                });
+                let pairs = pairs.collect();
+                self.cut_for_a_while("between", pairs).await;
+            }
+            Fault::Storm => {
+                world.did("storm");
+                let calm = &world.plan.weather;
+                let storm = Weather {
+                    near: (calm.near.0, calm.near.1 * self.rng.between(3, 15)),
+                    far: (calm.far.0, calm.far.1 * self.rng.between(2, 6)),
+                    loss_permille: self.rng.between(10, 150),
+                    ..calm.clone()
+                };
+                world.net.change(storm);
+                self.pause(500, 5000).await;
+                world.net.change(world.plan.weather.clone());
+            }
+            Fault::SlowDisk => {
+                world.did("slow disk");
+                let slot = world.slot(self.victim(cluster));
+                let (low, high) = world.plan.sync_micros;
+                let times = self.rng.between(5, 60);
+                slot.disk.break_it(|faults| faults.sync_micros = (low * times, high * times));
+                self.pause(500, 6000).await;
+                slot.disk.break_it(|faults| faults.sync_micros = (low, high));
+            }
+            Fault::DiskError => {
+                if self.can_spare(cluster) {
+                    world.did("disk error");
+                    let host = self.victim(cluster);
+                    world.slot(host).disk.break_it(|faults| faults.fails_next = true);
+                }
+            }
+            Fault::DiskFull => {
+                if self.can_spare(cluster) {
+                    world.did("disk full");
+                    let slot = world.slot(self.victim(cluster));
+                    slot.disk.break_it(|faults| faults.is_full = true);
+                    self.pause(500, 6000).await;
+                    slot.disk.break_it(|faults| faults.is_full = false);
+                }
+            }
+            Fault::Clock => {
+                world.did("clock");
+                let slot = world.slot(self.victim(cluster));
+                let far = if self.rng.permille(200) { 600_000 } else { 30_000 };
+                let off = i64::try_from(self.rng.between(0, 2 * far)).unwrap_or(0) - i64::try_from(far).unwrap_or(0);
+                slot.clock.offset.store(off, Ordering::Relaxed);
+                self.pause(1000, 15_000).await;
+                slot.clock.offset.store(0, Ordering::Relaxed);
+            }
+            Fault::Transfer => self.at_active(cluster, "transfer", "sys/step-down", json!({})).await,
+            Fault::Seal => self.at_active(cluster, "seal", "sys/seal", json!({})).await,
+            Fault::Rotate => self.at_active(0, "rotate", "sys/rotate", json!({})).await,
+            Fault::Members => self.replace(cluster).await,
+            Fault::Roles => {}
+        }
+    }
+
+    async fn cut_for_a_while(&mut self, what: &'static str, pairs: Vec<(HostId, HostId)>) {
+        self.world.did(what);
+        trace::line(format_args!("cut {pairs:?}"));
+        pairs.iter().for_each(|(from, to)| self.world.net.cut(*from, *to, true));
+        self.pause(300, 8000).await;
+        pairs.iter().for_each(|(from, to)| self.world.net.cut(*from, *to, false));
+        trace::line(format_args!("mended {pairs:?}"));
+    }
+
+    async fn at_active(&mut self, cluster: usize, what: &'static str, path: &str, body: Value) {
+        let Some(host) = active(&self.world, cluster) else { return };
+        // Whatever comes of it: the next look at the cluster shows.
+        if matches!(ask(&self.world, host, "PUT", path, &self.keys[cluster].root, &body).await, Ok((200..300, _))) {
+            self.world.did(what);
+        }
+    }
+
+    /// Adds a node, or removes one that is not active; a removed one is wiped, and may come back as a new one.
+    async fn replace(&mut self, cluster: usize) {
+        let world = self.world.clone();
+        let all = world.plan.all_of(cluster);
+        let (inside, outside): (Vec<HostId>, Vec<HostId>) = all.into_iter().partition(|host| world.slot(*host).is_wanted());
+        let Some(leader) = active(&world, cluster) else { return };
+        let grows = inside.len() <= world.plan.sizes[cluster];
+        if let Some(new) = outside.first().copied().filter(|_| grows) {
+            world.did("join");
+            world.slot(new).want(true);
+            world.order(Order::Wipe(new));
+            world.order(Order::Start(new));
+            self.pause(100, 500).await;
+            let keys = self.keys[cluster].clone();
+            let done = join(&world, new, leader, &keys).await;
+            crate::operator::told(&format!("{} joins", trace::name(new)), &done);
+            if done.is_err() {
+                world.slot(new).want(false);
+                world.order(Order::Down(new, Loss::Process));
+                self.remove(cluster, new).await;
+            }
+        } else {
+            let Some(old) = inside.into_iter().find(|host| *host != leader) else { return };
+            if !self.can_spare(cluster) {
+                return;
+            }
+            world.did("remove");
+            if self.remove(cluster, old).await {
+                world.slot(old).want(false);
+                self.pause(200, 3000).await;
+                world.order(Order::Wipe(old));
+            }
+        }
+    }
+
+    async fn remove(&mut self, cluster: usize, host: HostId) -> bool {
+        let body = json!({ "server_id": self.world.names[host.0] });
+        for _ in 0..40 {
+            if let Some(leader) = active(&self.world, cluster)
+                && let Ok((200..300, _)) =
+                    ask(&self.world, leader, "PUT", "sys/storage/raft/remove-peer", &self.keys[cluster].root, &body).await
+            {
+                return true;
+            }
+            self.pause(200, 600).await;
+            let is_member = active(&self.world, cluster)
+                .and_then(|leader| self.world.slot(leader).running())
+                .is_none_or(|running| running.raft.status().borrow().peers.iter().any(|peer| peer.member.name == self.world.names[host.0]));
+            if !is_member {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// Whether the cluster is a primary that was not replaced, or alone.
+pub fn takes_writes(world: &World, cluster: usize) -> bool {
+    !matches!(role(world, cluster), Some(Role::Secondary { .. } | Role::Primary { fenced_by: Some(_), .. }) | None)
+        && active(world, cluster).is_some_and(|host| world.slot(host).store().role().may_write(coffer::types::Scope::Shared))
+}

@@ -1,0 +1,211 @@
+//! All that a seed decides before anything runs: who there is, how fast things are, what may go wrong and how often.
+//!
+//! Each seed leaves a random part of the faults and features out (swarm testing): what always happens hides what rarely does.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::net::HostId;
+use crate::rng::Rng;
+
+/// What may go wrong, or be done to a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// A process ends and is started again.
+    Kill,
+    /// A machine loses power, and what was not synced.
+    Power,
+    /// All machines of a cluster lose power together.
+    Blackout,
+    /// A cluster falls apart in two.
+    Split,
+    /// One node hears nobody, or is not heard.
+    OneWay,
+    /// The ways between clusters are cut, in one direction or both.
+    Between,
+    /// Messages are lost and late.
+    Storm,
+    /// Syncs take long.
+    SlowDisk,
+    /// A write fails.
+    DiskError,
+    /// A disk has no room for a while.
+    DiskFull,
+    /// A wall clock goes wrong.
+    Clock,
+    /// Leadership is handed on.
+    Transfer,
+    /// A node is sealed.
+    Seal,
+    /// A node is removed and joins again under another name.
+    Members,
+    /// The clusters change places.
+    Roles,
+    /// Keys are rotated.
+    Rotate,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 16] = [
+        Self::Kill,
+        Self::Power,
+        Self::Blackout,
+        Self::Split,
+        Self::OneWay,
+        Self::Between,
+        Self::Storm,
+        Self::SlowDisk,
+        Self::DiskError,
+        Self::DiskFull,
+        Self::Clock,
+        Self::Transfer,
+        Self::Seal,
+        Self::Members,
+        Self::Roles,
+        Self::Rotate,
+    ];
+}
+
+/// How messages travel.
+#[derive(Clone, Debug)]
+pub struct Weather {
+    /// Within a cluster, in microseconds: from, to.
+    pub near: (u64, u64),
+    /// Between clusters.
+    pub far: (u64, u64),
+    /// So many of a thousand must be sent again.
+    pub loss_permille: u64,
+    /// The cluster of each host; clients are near to all.
+    pub clusters: Arc<Vec<usize>>,
+}
+
+impl Weather {
+    /// How long a message takes.
+    pub fn delay(&self, rng: &mut Rng, from: HostId, to: HostId) -> Duration {
+        let cluster = |host: HostId| self.clusters.get(host.0);
+        let is_far = cluster(from).zip(cluster(to)).is_some_and(|(from, to)| from != to);
+        let (low, high) = if is_far { self.far } else { self.near };
+        let mut micros = rng.between(low, high);
+        // A long tail.
+        if rng.permille(10) {
+            micros *= 8;
+        }
+        Duration::from_micros(micros)
+    }
+}
+
+/// A host that runs a node.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// `a1` and so on.
+    pub name: String,
+    /// Its cluster's number.
+    pub cluster: usize,
+}
+
+/// What a seed decides.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The seed.
+    pub seed: u64,
+    /// Nodes of each cluster.
+    pub sizes: Vec<usize>,
+    /// The hosts, in order.
+    pub hosts: Vec<Host>,
+    /// How messages travel when all is well.
+    pub weather: Weather,
+    /// Raft's timing.
+    pub heartbeat: Duration,
+    /// Shortest and longest wait without a leader.
+    pub election: (Duration, Duration),
+    /// A snapshot after so many entries.
+    pub snapshot_entries: u64,
+    /// Entries kept behind it.
+    pub log_keep_entries: u64,
+    /// Records kept for secondaries, in bytes.
+    pub keep_bytes: u64,
+    /// Time of a sync, in microseconds: from, to.
+    pub sync_micros: (u64, u64),
+    /// What may go wrong.
+    pub faults: BTreeSet<Fault>,
+    /// Mean time between two faults.
+    pub pace: Duration,
+    /// How long things go wrong.
+    pub chaos: Duration,
+    /// Clients of each cluster.
+    pub clients: u64,
+    /// Keys that are written again and again.
+    pub keys: u64,
+    /// Longest rest of a client between two requests.
+    pub rest: Duration,
+}
+
+impl Plan {
+    /// The plan of `seed`.
+    pub fn of(seed: u64) -> Self {
+        let mut rng = Rng::new(seed, "plan");
+        let sizes = match rng.below(100) {
+            0..45 => vec![3],
+            45..88 => vec![3, 3],
+            _ => vec![5],
+        };
+        let faults: BTreeSet<Fault> = Fault::ALL.into_iter().filter(|_| rng.permille(550)).collect();
+        let spares = if faults.contains(&Fault::Members) { 2 } else { 0 };
+        let hosts: Vec<Host> = sizes
+            .iter()
+            .enumerate()
+            .flat_map(|(cluster, size)| (1..=size + spares).map(move |number| (cluster, number)))
+            .map(|(cluster, number)| Host { name: format!("{}{number}", ["a", "b", "c"][cluster]), cluster })
+            .collect();
+        let near = *rng.pick(&[(300, 1500), (1000, 5000), (200, 12_000)]);
+        let far = *rng.pick(&[(1000, 4000), (10_000, 40_000), (40_000, 120_000)]);
+        let shortest = rng.between(150, 500);
+        let is_pressed = rng.permille(600);
+        let (snapshot_entries, log_keep_entries) = if is_pressed { (rng.between(20, 120), rng.between(1, 40)) } else { (100_000, 100_000) };
+        Self {
+            seed,
+            weather: Weather {
+                near,
+                far,
+                loss_permille: *rng.pick(&[0, 0, 2, 10]),
+                clusters: Arc::new(hosts.iter().map(|host| host.cluster).collect()),
+            },
+            heartbeat: Duration::from_millis(rng.between(30, 100).min(shortest / 4)),
+            election: (Duration::from_millis(shortest), Duration::from_millis(shortest * 2)),
+            snapshot_entries,
+            log_keep_entries,
+            keep_bytes: *rng.pick(&[2_000, 20_000, 64 << 20]),
+            sync_micros: *rng.pick(&[(100, 600), (500, 4000), (2000, 15_000)]),
+            pace: Duration::from_millis(rng.between(400, 4000)),
+            chaos: Duration::from_secs(rng.between(20, 50)),
+            clients: rng.between(2, 5),
+            keys: rng.between(2, 6),
+            rest: Duration::from_millis(rng.between(20, 300)),
+            sizes,
+            hosts,
+            faults,
+        }
+    }
+
+    /// The hosts of a cluster that begin it.
+    pub fn first_members(&self, cluster: usize) -> Vec<HostId> {
+        self.all_of(cluster).into_iter().take(self.sizes[cluster]).collect()
+    }
+
+    /// All hosts of a cluster, those that join later too.
+    pub fn all_of(&self, cluster: usize) -> Vec<HostId> {
+        (0..self.hosts.len()).filter(|at| self.hosts[*at].cluster == cluster).map(HostId).collect()
+    }
+
+    /// The host of the clients, after all nodes.
+    pub fn clients_host(&self) -> HostId {
+        HostId(self.hosts.len())
+    }
+
+    /// Names of all hosts, the clients' last.
+    pub fn names(&self) -> Vec<String> {
+        self.hosts.iter().map(|host| host.name.clone()).chain(["clients".to_owned()]).collect()
+    }
+}

@@ -1,0 +1,205 @@
+//! One seed from beginning to end: the clusters are made, things go wrong, everything is mended, and then it must all be well.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::clients::{COPIES, Clients, REGISTER, SET, USES};
+use crate::disk::Loss;
+use crate::net::HostId;
+use crate::plan::Plan;
+use crate::world::{Order, World};
+use crate::{check, host, liveness, nemesis, net, operator, trace};
+
+/// Longest a simulation may take, in its own time.
+const LONGEST: Duration = Duration::from_secs(600);
+/// How long a host is down after its node ended by itself.
+const SUPERVISED: Duration = Duration::from_millis(1500);
+
+/// What a seed came to.
+pub struct Report {
+    pub failures: Vec<String>,
+    /// In the simulation's own time.
+    pub elapsed: Duration,
+    pub operations: usize,
+    pub faults: String,
+}
+
+thread_local! {
+    static WORLD: RefCell<Option<Arc<World>>> = const { RefCell::new(None) };
+}
+
+/// A node said that it cannot go on: its host ends with the step, and nothing of it is heard from now on.
+fn stop_host(attempted: &'static str, why: String) {
+    let Some(host) = trace::host() else { return };
+    trace::line(format_args!("stopped: {attempted}: {why}"));
+    WORLD.with_borrow(|world| {
+        let Some(world) = world else { return };
+        // What fails because it has stopped is no reason of its own.
+        if !world.net.listens(host) && world.slot(host).running().is_some() {
+            return;
+        }
+        world.net.close(host);
+        // These are its answers to a bad disk; others are bugs.
+        if !["write the raft log", "begin a segment of the raft log"].contains(&attempted) {
+            world.fail(format!("{} stopped: {attempted}: {why}", trace::name(host)));
+        }
+        world.order(Order::End(host, Loss::Process));
+    });
+}
+
+/// Runs `plan`; real files lie in `folder`.
+pub fn run(plan: Plan, folder: &std::path::Path) -> Report {
+    let world = World::new(plan, folder);
+    WORLD.set(Some(world.clone()));
+    coffer::raft::simulated::stop_hosts_with(stop_host);
+    coffer::storage::simulated::run_inline();
+    watch_panics();
+
+    let mut sim = turmoil::Builder::new()
+        .rng_seed(world.plan.seed)
+        .simulation_duration(LONGEST + Duration::from_secs(60))
+        .tick_duration(Duration::from_millis(1))
+        .enable_random_order()
+        .build();
+    for slot in &world.slots {
+        let (world, id) = (world.clone(), slot.id);
+        sim.host(world.names[id.0].clone(), move || host::run(world.clone(), id));
+    }
+    // Those that join later are not there yet.
+    for cluster in 0..world.plan.sizes.len() {
+        for spare in world.plan.all_of(cluster).into_iter().skip(world.plan.sizes[cluster]) {
+            world.order(Order::Down(spare, Loss::Process));
+        }
+    }
+    let (done, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let clients = Clients::new(world.clone(), Vec::new());
+    {
+        let (world, clients, done) = (world.clone(), clients.clone(), done.clone());
+        sim.host("clients", move || {
+            let (world, clients, done) = (world.clone(), clients.clone(), done.clone());
+            async move {
+                let _inbox = world.net.listen(world.plan.clients_host());
+                if let Err(why) = story(&world, &clients).await {
+                    world.fail(why);
+                }
+                done.store(true, Ordering::Relaxed);
+                std::future::pending().await
+            }
+        });
+    }
+    let mut restarts: Vec<(Duration, HostId)> = Vec::new();
+    while !done.load(Ordering::Relaxed) && !ended.load(Ordering::Relaxed) {
+        if let Err(error) = sim.step() {
+            world.fail(format!("a host's software ended: {error}"));
+        }
+        let now = sim.elapsed();
+        net::stepped(now);
+        for order in world.orders() {
+            carry_out(&mut sim, &world, order, now, &mut restarts);
+        }
+        let due: Vec<HostId> = restarts.iter().filter(|(at, _)| *at <= now).map(|(_, host)| *host).collect();
+        restarts.retain(|(at, _)| *at > now);
+        for host in due {
+            carry_out(&mut sim, &world, Order::Start(host), now, &mut restarts);
+        }
+        let wrong = world.invariants.lock().expect("no holder of this lock panics").after_step(&world.slots);
+        wrong.into_iter().for_each(|why| world.fail(why));
+        if !world.failures().is_empty() {
+            ended.store(true, Ordering::Relaxed);
+        }
+        if now > LONGEST {
+            world.fail(format!("it is not over after {} s", LONGEST.as_secs()));
+        }
+    }
+    if world.failures().is_empty() {
+        for workload in [REGISTER, SET, USES, COPIES] {
+            if let Err(why) = check::history(workload, &clients.histories.of(workload)) {
+                world.fail(why);
+            }
+        }
+    }
+    let elapsed = sim.elapsed();
+    let report = Report {
+        failures: world.failures(),
+        elapsed,
+        operations: clients.histories.len() / 2,
+        faults: format!("{:?}", world.done.lock().expect("no holder of this lock panics")),
+    };
+    // Nothing is left to run: its tasks would only be dropped one by one.
+    std::mem::forget(sim);
+    report
+}
+
+fn carry_out(sim: &mut turmoil::Sim<'_>, world: &Arc<World>, order: Order, now: Duration, restarts: &mut Vec<(Duration, HostId)>) {
+    let (Order::End(host, _) | Order::Down(host, _) | Order::Start(host) | Order::Wipe(host)) = order;
+    let (slot, name) = (world.slot(host), world.names[host.0].as_str());
+    trace::as_host(host, || {
+        trace::line(format_args!("{order:?}"));
+        match order {
+            Order::End(_, loss) | Order::Down(_, loss) => {
+                world.net.close(host);
+                slot.ended(loss);
+                sim.crash(name);
+                world.invariants.lock().expect("no holder of this lock panics").ended(host);
+                if matches!(order, Order::End(..)) && slot.is_wanted() {
+                    restarts.push((now + SUPERVISED, host));
+                }
+            }
+            Order::Wipe(_) => {
+                world.net.close(host);
+                slot.wipe();
+                sim.crash(name);
+                world.invariants.lock().expect("no holder of this lock panics").ended(host);
+            }
+            Order::Start(_) => {
+                if slot.is_wanted() && slot.running().is_none() && !sim.is_host_running(name) {
+                    sim.bounce(name);
+                }
+            }
+        }
+    });
+}
+
+/// A panic of the product is a failure, but for those that end a host.
+fn watch_panics() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.payload().is::<coffer::raft::simulated::HostStopped>() {
+            return;
+        }
+        let host = trace::host().map_or_else(|| "the simulation".to_owned(), trace::name);
+        WORLD.with_borrow(|world| {
+            if let Some(world) = world {
+                world.fail(format!("{host} panicked: {panic}"));
+            }
+        });
+        if trace::host().is_none() {
+            before(panic);
+        }
+    }));
+}
+
+/// What happens, in order.
+async fn story(world: &Arc<World>, clients: &Arc<Clients>) -> Result<(), String> {
+    let mut keys = Vec::new();
+    for cluster in 0..world.plan.sizes.len() {
+        keys.push(operator::found(world, cluster).await?);
+    }
+    operator::furnish(world, 0, &keys[0]).await?;
+    let shares = keys.iter().map(|keys| keys.share.clone()).collect();
+    tokio::spawn(operator::keep_open(world.clone(), shares));
+    if world.plan.sizes.len() > 1 {
+        operator::replicate(world, 0, 1, &mut keys).await?;
+        operator::furnish_here(world, 1, &keys[1].root).await?;
+    }
+    *clients.tokens.lock().expect("no holder of this lock panics") = keys.iter().map(|keys| keys.root.clone()).collect();
+    trace::line(format_args!("all is set up"));
+    clients.start();
+    nemesis::run(world, &keys).await;
+    trace::line(format_args!("all is to be well"));
+    nemesis::mend(world).await;
+    clients.is_over.store(true, Ordering::Relaxed);
+    liveness::check(world, clients, &keys).await
+}

@@ -1,0 +1,187 @@
+//! Which seeds run, where, and what is told of them. Each runs in a process of its own: nothing of one is left for the next.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::plan::Plan;
+use crate::{os_random, run, trace};
+
+/// What can be asked for.
+pub const HELP: &str = "sim --seeds=1..20 [--twice] [--jobs=1]   runs each of them (the last too), or twice and compares what happened
+sim --seed=7 [--trace=FILE] [--debug]    runs one in this process";
+
+/// Longest a seed may take, in real time.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// What was asked for.
+#[derive(Debug, Default)]
+pub struct Args {
+    seeds: Vec<u64>,
+    is_one: bool,
+    is_twice: bool,
+    is_debug: bool,
+    jobs: usize,
+    trace: Option<PathBuf>,
+}
+
+impl Args {
+    /// Reads the command line.
+    ///
+    /// # Errors
+    /// With what is wrong.
+    pub fn parse(args: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut parsed = Self { jobs: 1, ..Self::default() };
+        for arg in args {
+            let (name, value) = arg.split_once('=').unwrap_or((&arg, ""));
+            let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{arg}: not a number"));
+            match name {
+                "--seed" => (parsed.seeds, parsed.is_one) = (vec![number(value)?], true),
+                "--seeds" => {
+                    let (first, last) = value.split_once("..").unwrap_or((value, value));
+                    parsed.seeds = (number(first)?..=number(last)?).collect();
+                }
+                "--jobs" => parsed.jobs = usize::try_from(number(value)?).map_err(|_| "too many jobs")?.max(1),
+                "--twice" => parsed.is_twice = true,
+                "--debug" => parsed.is_debug = true,
+                "--trace" => parsed.trace = Some(PathBuf::from(value)),
+                // What cargo passes to every test.
+                "--quiet" | "--nocapture" | "--test-threads" => {}
+                _ => return Err(format!("{arg}: unknown")),
+            }
+        }
+        if parsed.seeds.is_empty() {
+            parsed.seeds = (1..=3).collect();
+        }
+        Ok(parsed)
+    }
+}
+
+/// Runs them.
+pub fn main(args: &Args) -> ExitCode {
+    if args.is_one { one(args) } else { many(args) }
+}
+
+/// One seed, in this process.
+fn one(args: &Args) -> ExitCode {
+    let seed = args.seeds[0];
+    os_random::follow(seed);
+    let file = args.trace.as_ref().map(|path| File::create(path).expect("the trace's file can be made"));
+    let plan = Plan::of(seed);
+    trace::begin(file, plan.names(), if args.is_debug { tracing::Level::DEBUG } else { tracing::Level::INFO });
+    trace::line(format_args!("{plan:?}"));
+    let folder = folder_of(seed);
+    let began = cpu();
+    let report = run::run(plan, &folder);
+    let (hash, lines) = trace::end();
+    std::fs::remove_dir_all(&folder).ok();
+    let state = if report.failures.is_empty() { "passed" } else { "FAILED" };
+    let seconds = report.elapsed.as_secs_f64();
+    let cost = cpu() - began;
+    println!(
+        "seed {seed} {state} trace {hash} ({lines} lines), {seconds:.1} s in {cost:.1} s CPU, {} operations, {}",
+        report.operations, report.faults
+    );
+    if report.failures.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    for why in &report.failures {
+        println!("  {why}");
+    }
+    if args.trace.is_none() {
+        trace::last().iter().for_each(|line| print!("    {line}"));
+    }
+    ExitCode::FAILURE
+}
+
+/// In memory where the system has such a folder: the simulation's syncs are not to wait for a real disk.
+fn folder_of(seed: u64) -> PathBuf {
+    let shm = PathBuf::from("/dev/shm");
+    let parent = if shm.is_dir() { shm } else { std::env::temp_dir() };
+    let folder = parent.join(format!("coffer-sim-{}-{seed}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder for real files can be made");
+    folder
+}
+
+/// CPU time of this process, in seconds.
+fn cpu() -> f64 {
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF).expect("a process knows what it used");
+    let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    seconds(usage.user_time()) + seconds(usage.system_time())
+}
+
+struct Started {
+    seed: u64,
+    child: Child,
+    at: Instant,
+}
+
+/// What a seed's process said.
+struct Said {
+    seed: u64,
+    has_passed: bool,
+    text: String,
+    trace: String,
+}
+
+fn start(seed: u64) -> Started {
+    let program = std::env::current_exe().expect("a process knows its program");
+    let child =
+        Command::new(program).arg(format!("--seed={seed}")).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    Started { seed, child: child.expect("a process can be started"), at: Instant::now() }
+}
+
+impl Started {
+    /// Waits for its end, or ends it.
+    fn wait(mut self) -> Said {
+        let out = self.child.stdout.take().expect("it was asked for");
+        let reading = std::thread::spawn(move || BufReader::new(out).lines().map_while(Result::ok).collect::<Vec<_>>().join("\n"));
+        let has_passed = loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
+                break status.success();
+            }
+            if self.at.elapsed() > PATIENCE {
+                // It may have ended just now.
+                let _ = self.child.kill();
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        let text = reading.join().expect("reading does not panic");
+        let trace = text.split("trace ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or("none").to_owned();
+        Said { seed: self.seed, has_passed, text, trace }
+    }
+}
+
+/// Each in a process of its own.
+fn many(args: &Args) -> ExitCode {
+    let (mut passed, mut failed) = (0, Vec::new());
+    for some in args.seeds.chunks(args.jobs.max(1)) {
+        let run_all = || -> Vec<Said> {
+            let started: Vec<Started> = some.iter().map(|seed| start(*seed)).collect();
+            started.into_iter().map(Started::wait).collect()
+        };
+        let first = run_all();
+        let again = if args.is_twice { run_all().into_iter().map(Some).collect() } else { first.iter().map(|_| None).collect::<Vec<_>>() };
+        for (first, again) in first.iter().zip(again) {
+            let is_same = again.as_ref().is_none_or(|again| again.trace == first.trace);
+            let has_passed = first.has_passed && again.as_ref().is_none_or(|again| again.has_passed);
+            println!("{}{}", first.text, if again.is_some() && is_same { ", twice the same" } else { "" });
+            if let Some(again) = again.filter(|_| !is_same) {
+                println!(
+                    "  seed {}: its trace is {} and then {}: it does not follow from the seed alone",
+                    first.seed, first.trace, again.trace
+                );
+            }
+            if has_passed && is_same {
+                passed += 1;
+            } else {
+                println!("  again: make sim SEED={} ARGS=--trace=/tmp/sim.trace", first.seed);
+                failed.push(first.seed);
+            }
+        }
+    }
+    println!("{passed} passed, {} failed{}", failed.len(), if failed.is_empty() { String::new() } else { format!(": {failed:?}") });
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,213 @@
+//! What outlives a node: its disks, its clock, and what is known of it. And what the simulation is told to do next.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use coffer::core::Core;
+use coffer::raft::Raft;
+use coffer::storage::MemStore;
+use coffer::types::{Clock, Timestamp};
+
+use crate::disk::{Faults, Loss, SimDisk};
+use crate::invariants::Invariants;
+use crate::net::{HostId, Net, now};
+use crate::plan::Plan;
+use crate::rng::Rng;
+use crate::trace;
+
+/// 2026-01-01: where every simulation begins.
+const EPOCH_MS: u64 = 1_767_225_600_000;
+
+/// The wall clock of a host.
+#[derive(Debug, Default)]
+pub struct SimClock {
+    /// How wrong it is, in milliseconds.
+    pub offset: AtomicI64,
+}
+
+impl Clock for SimClock {
+    fn now(&self) -> Timestamp {
+        let right = EPOCH_MS + u64::try_from(now().as_millis()).unwrap_or(u64::MAX);
+        Timestamp(right.saturating_add_signed(self.offset.load(Ordering::Relaxed)))
+    }
+}
+
+/// A node that runs.
+#[derive(Clone)]
+pub struct Running {
+    pub core: Arc<Core>,
+    pub raft: Arc<Raft>,
+}
+
+/// A host, whether or not its node runs.
+pub struct Slot {
+    pub id: HostId,
+    pub cluster: usize,
+    /// Its own folder, for what lies in real files: snapshots, its identity.
+    pub folder: PathBuf,
+    pub disk: SimDisk,
+    pub clock: Arc<SimClock>,
+    state: Mutex<SlotState>,
+}
+
+struct SlotState {
+    store: Arc<MemStore>,
+    running: Option<Running>,
+    starts: u64,
+    is_wanted: bool,
+    rng: Rng,
+}
+
+impl Slot {
+    /// Whether it is to run.
+    pub fn is_wanted(&self) -> bool {
+        self.state().is_wanted
+    }
+    /// It is to run from now on, or no longer.
+    pub fn want(&self, is_wanted: bool) {
+        self.state().is_wanted = is_wanted;
+    }
+    fn state(&self) -> MutexGuard<'_, SlotState> {
+        self.state.lock().expect("no holder of this lock panics")
+    }
+    /// Its state.
+    pub fn store(&self) -> Arc<MemStore> {
+        self.state().store.clone()
+    }
+    /// Its node, while it runs.
+    pub fn running(&self) -> Option<Running> {
+        self.state().running.clone()
+    }
+    /// Its node runs from now on.
+    pub fn runs(&self, running: Running) {
+        self.state().running = Some(running);
+    }
+    /// Counts a start: each draws its own random numbers.
+    pub fn starts(&self) -> u64 {
+        let mut state = self.state();
+        state.starts += 1;
+        state.starts
+    }
+    /// Its node has ended, and this is what is left.
+    pub fn ended(&self, loss: Loss) {
+        let mut state = self.state();
+        state.running = None;
+        let pending = state.store.pending() as u64;
+        // A state that has no log of its own loses what was not flushed with its process, power or not.
+        let kept = usize::try_from(state.rng.between(0, pending)).expect("not more than there are");
+        state.store = Arc::new(state.store.crash(kept));
+        drop(state);
+        self.disk.end(loss);
+    }
+    /// Everything it had is gone.
+    pub fn wipe(&self) {
+        let mut state = self.state();
+        state.running = None;
+        state.store = Arc::new(MemStore::new());
+        drop(state);
+        self.disk.wipe();
+        if self.folder.exists() {
+            std::fs::remove_dir_all(&self.folder).expect("a folder of our own can be removed");
+        }
+    }
+}
+
+/// What is to happen before the next step.
+#[derive(Clone, Copy, Debug)]
+pub enum Order {
+    /// It ended by itself: whoever watches over it starts it again.
+    End(HostId, Loss),
+    /// It is ended, and stays down.
+    Down(HostId, Loss),
+    Start(HostId),
+    /// Everything on it goes.
+    Wipe(HostId),
+}
+
+/// Everything that hosts share: the simulation itself.
+pub struct World {
+    pub plan: Plan,
+    pub net: Net,
+    pub slots: Vec<Slot>,
+    pub names: Arc<Vec<String>>,
+    pub invariants: Mutex<Invariants>,
+    orders: Mutex<VecDeque<Order>>,
+    failures: Mutex<Vec<String>>,
+    /// How often each kind of fault was really done.
+    pub done: Mutex<std::collections::BTreeMap<&'static str, u64>>,
+}
+
+impl World {
+    /// As `plan` has it; real files lie in `folder`.
+    pub fn new(plan: Plan, folder: &std::path::Path) -> Arc<Self> {
+        let net = Net::new(plan.weather.clone(), Rng::new(plan.seed, "net"));
+        let faults = Faults { sync_micros: plan.sync_micros, stall_permille: 2, fails_next: false, is_full: false };
+        let slots = plan.hosts.iter().enumerate().map(|(at, host)| Slot {
+            id: HostId(at),
+            cluster: host.cluster,
+            folder: folder.join(&host.name),
+            disk: SimDisk::new(faults.clone(), Rng::new(plan.seed, &format!("disk {}", host.name))),
+            clock: Arc::default(),
+            state: Mutex::new(SlotState {
+                store: Arc::new(MemStore::new()),
+                running: None,
+                starts: 0,
+                is_wanted: plan.first_members(host.cluster).contains(&HostId(at)),
+                rng: Rng::new(plan.seed, &format!("state {}", host.name)),
+            }),
+        });
+        let slots = slots.collect();
+        let names = Arc::new(plan.names());
+        let invariants = Mutex::new(Invariants::new(&plan));
+        Arc::new(Self { net, slots, names, invariants, plan, orders: Mutex::default(), failures: Mutex::default(), done: Mutex::default() })
+    }
+
+    /// A host.
+    pub fn slot(&self, host: HostId) -> &Slot {
+        &self.slots[host.0]
+    }
+
+    /// Has something done before the next step.
+    pub fn order(&self, order: Order) {
+        self.orders.lock().expect("no holder of this lock panics").push_back(order);
+    }
+
+    /// What is to be done.
+    pub fn orders(&self) -> Vec<Order> {
+        self.orders.lock().expect("no holder of this lock panics").drain(..).collect()
+    }
+
+    /// Something is wrong that must never be.
+    pub fn fail(&self, why: String) {
+        trace::line(format_args!("FAILED {why}"));
+        self.failures.lock().expect("no holder of this lock panics").push(why);
+    }
+
+    /// What was wrong.
+    pub fn failures(&self) -> Vec<String> {
+        self.failures.lock().expect("no holder of this lock panics").clone()
+    }
+
+    /// Counts a fault that was done.
+    pub fn did(&self, what: &'static str) {
+        *self.done.lock().expect("no holder of this lock panics").entry(what).or_default() += 1;
+    }
+
+    /// Waits until `holds`, looking every now and then.
+    ///
+    /// # Errors
+    /// With `what`, if it does not within `patience`.
+    pub async fn wait(&self, what: &str, patience: Duration, mut holds: impl FnMut() -> bool) -> Result<(), String> {
+        let end = now() + patience;
+        while !holds() {
+            if now() > end {
+                return Err(format!("waited {} s in vain until {what}", patience.as_secs()));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+}
