@@ -32,7 +32,7 @@ pub const BUGS: &[Bug] = &[
     bug(1,  "ack before fsync",                "entries are acknowledged once they are written; they are synced about once a second", "src/raft/log_thread.rs"),
     bug(2,  "vote not synced",                 "a vote is answered before it is durable, so a power loss lets a node vote twice in a term", "src/raft/log.rs"),
     bug(3,  "read without read index",         "a node that believes to lead answers reads without proving it", "src/raft/handle.rs"),
-    bug(4,  "lease outlives its end",          "a lease that was proved once is trusted a second longer, through transfer and partition", "src/raft/handle.rs"),
+    bug(4,  "lease outlives its end",          "a leader that is cut off trusts its last proof for ten seconds, and itself for ten leases", "src/raft/handle.rs, src/raft/watcher.rs"),
     bug(5,  "blank entry not flushed",         "the blank entry of a new leader is acknowledged without a sync", "src/raft/log.rs"),
     bug(6,  "rename before sync",              "the pointer to the installed state is renamed into place before its bytes are written", "src/storage/rocks/folders.rs"),
     bug(7,  "purge before durable",            "the log is purged though neither state nor snapshot was flushed", "src/raft/compaction.rs, src/storage/rocks/mod.rs"),

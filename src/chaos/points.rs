@@ -66,3 +66,34 @@ pub const POINTS: &[Point] = &[
     #[cfg(test)]
     failing("test.socket",            "of this module's tests"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    fn named_in(folder: &Path, names: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                named_in(&path, names);
+            } else if !path.ends_with("chaos/mod.rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                names.extend(text.split("failpoint!(\"").skip(1).filter_map(|rest| rest.split('"').next().map(str::to_owned)));
+            }
+        }
+    }
+
+    #[test]
+    fn the_table_has_every_failpoint_of_the_code_and_no_other() {
+        let mut names = BTreeSet::new();
+        named_in(Path::new("src"), &mut names);
+        // Named where they are hit without the macro.
+        names.extend(["test.hooked", "test.socket"].map(str::to_owned));
+        // In a comment that explains the macro.
+        names.remove("name");
+        assert_eq!(names, POINTS.iter().map(|point| point.name.to_owned()).collect());
+    }
+}

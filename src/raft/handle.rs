@@ -35,7 +35,7 @@ const LEASE_PAUSE: Duration = Duration::from_millis(10);
 const READ_WAIT: Duration = Duration::from_secs(5);
 /// How long planted bug 4 trusts a proof.
 #[cfg(feature = "chaos")]
-const PROOF_TRUSTED: Duration = Duration::from_secs(1);
+const PROOF_TRUSTED: Duration = Duration::from_secs(10);
 
 /// A running member of a Raft group.
 pub struct Raft {

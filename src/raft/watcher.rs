@@ -168,7 +168,7 @@ fn status_of(metrics: &RaftMetrics<Types>, me: NodeId, is_leader: bool, was_memb
 /// Whether a majority has answered this leader lately. openraft lets a leader that is cut off go on calling itself one.
 fn has_quorum(metrics: &RaftMetrics<Types>, lease: Duration) -> bool {
     let voters = metrics.membership_config.membership().voter_ids().count();
-    voters <= 1 || metrics.last_quorum_acked.is_none_or(|acked| acked.elapsed() < lease * LEASES_WITHOUT_QUORUM)
+    voters <= 1 || metrics.last_quorum_acked.is_none_or(|acked| acked.elapsed() < lease * if bug!(4) { 10 } else { LEASES_WITHOUT_QUORUM })
 }
 
 /// A learner that is meant to vote and has caught up, if this node leads and may change the membership.

@@ -1,11 +1,13 @@
 //! Promises that only a build with the feature `chaos` can be asked to keep, and what its socket says.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::cluster::Cluster;
-use super::node::wait_until;
+use super::node::{Node, wait_until};
+use super::replication::replicating;
 
 #[test]
 fn a_panic_in_raft_ends_the_process() {
@@ -52,4 +54,40 @@ fn the_socket_says_how_a_node_stands_and_sets_its_clock() {
     assert_eq!(node.chaos("clock offset 3600000"), "ok");
     assert!((3590..3700).contains(&(now() - then)));
     assert!(node.chaos("failpoint nowhere kill").starts_with("error: "));
+}
+
+fn passed_by(node: &Node) -> BTreeSet<String> {
+    let dump: Value = serde_json::from_str(&node.chaos("dump")).unwrap();
+    dump["failpoints"].as_object().unwrap().keys().cloned().collect()
+}
+
+/// A name that nothing passes would be a kill that never happens.
+#[test]
+fn every_failpoint_is_passed_by_what_clusters_do() {
+    let pair = replicating(1);
+    let (node, root) = (pair.primary.active(), pair.primary.root.as_str());
+    node.must("sys/audit/file", root, &json!({ "type": "file", "options": { "file_path": node.log_path().with_extension("audit") } }));
+    node.must("sys/rotate", root, &json!({}));
+    let limited = node.must("auth/token/create", root, &json!({ "num_uses": 5 }));
+    let limited = limited["auth"]["client_token"].as_str().unwrap();
+    assert_eq!(node.get("auth/token/lookup-self", limited).unwrap().0, 200);
+    node.must("auth/token/revoke", root, &json!({ "token": limited }));
+    let nonce = node.must("sys/rekey/init", root, &json!({ "secret_shares": 3, "secret_threshold": 2 }))["nonce"].clone();
+    for key in &pair.primary.keys {
+        node.must("sys/rekey/update", root, &json!({ "key": key, "nonce": nonce }));
+    }
+    let mut passed: BTreeSet<String> = [&pair.primary, &pair.secondary].iter().flat_map(|cluster| passed_by(cluster.active())).collect();
+
+    let folder = tempfile::tempdir().unwrap();
+    let tune = |node: &Node| node.configure("storage \"raft\" {", "storage \"raft\" {\n  trailing_logs = 5\n  snapshot_threshold = 20");
+    let small = Cluster::start_with(folder.path(), "small", 1, tune);
+    wait_until("it has taken a snapshot and purged its log", Duration::from_secs(60), || {
+        small.active().must("auth/token/create", &small.root, &json!({}));
+        passed_by(small.active()).contains("purge.after")
+    });
+    passed.extend(passed_by(small.active()));
+
+    let seldom = BTreeSet::from(["seal-config-write.between"]);
+    let missing: Vec<&str> = coffer::chaos::POINTS.iter().map(|point| point.name).filter(|name| !passed.contains(*name)).collect();
+    assert_eq!(missing, seldom.into_iter().collect::<Vec<_>>());
 }

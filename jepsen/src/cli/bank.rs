@@ -34,6 +34,9 @@ pub struct Bank {
     /// Shows what the commands say.
     #[arg(long)]
     verbose: bool,
+    /// Writes the times that were measured into the page.
+    #[arg(long)]
+    record: bool,
     /// The page.
     #[arg(long, default_value = "jepsen/TRACK-RECORD.md")]
     page: PathBuf,
@@ -60,14 +63,16 @@ enum Came {
 impl Bank {
     /// Runs them in the order of the page.
     pub fn run(self) -> ExitCode {
-        let rows = match std::fs::read_to_string(&self.page) {
-            Ok(text) => rows(&text),
-            Err(error) => {
-                eprintln!("{}: {error}", self.page.display());
-                return ExitCode::from(super::BAD_INPUT);
-            }
+        let unusable = |error: std::io::Error| {
+            eprintln!("{}: {error}", self.page.display());
+            ExitCode::from(super::BAD_INPUT)
         };
-        let root = self.page.parent().and_then(Path::parent).unwrap_or(Path::new("."));
+        let mut page = match std::fs::read_to_string(&self.page) {
+            Ok(page) => page,
+            Err(error) => return unusable(error),
+        };
+        let rows = rows(&page);
+        let root = self.page.parent().and_then(Path::parent).filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut controls: HashMap<&str, Came> = HashMap::new();
         let (mut passed, mut failed) = (0, 0);
         for row in rows.iter().filter(|row| self.only.is_empty() || self.only.contains(&row.number)) {
@@ -79,7 +84,11 @@ impl Bank {
                         self.no_control || *controls.entry(command).or_insert_with(|| self.came(root, command, "")) == Came::Green;
                     let began = Instant::now();
                     match is_sound.then(|| self.came(root, command, &row.number.to_string())) {
-                        Some(Came::Red) => Ok(format!("red in {:.1} s", began.elapsed().as_secs_f64())),
+                        Some(Came::Red) => {
+                            let time = format!("{:.1} s", began.elapsed().as_secs_f64());
+                            page = with_time(&page, row.number, &time);
+                            Ok(format!("red in {time}"))
+                        }
                         Some(Came::Green) => Err("green: not found".to_owned()),
                         Some(Came::Nothing) => Err("could not be run to its end".to_owned()),
                         None => Err("not green without the bug".to_owned()),
@@ -95,7 +104,10 @@ impl Bank {
             println!("{:>2} {:<34} {text}   ({:.0} s in all)", row.number, row.name, began.elapsed().as_secs_f64());
         }
         println!("{passed} passed, {failed} failed");
-        ExitCode::from(u8::from(failed > 0))
+        match if self.record { std::fs::write(&self.page, page) } else { Ok(()) } {
+            Ok(()) => ExitCode::from(u8::from(failed > 0)),
+            Err(error) => unusable(error),
+        }
     }
 
     fn came(&self, root: &Path, command: &str, bug: &str) -> Came {
@@ -137,6 +149,19 @@ fn rows(page: &str) -> Vec<Row> {
     page.lines().filter(|line| line.starts_with('|')).filter_map(|line| row(cells(line)).or_else(|| waits(cells(line)))).collect()
 }
 
+/// The page with a time in the cell before the command.
+fn with_time(page: &str, number: u8, time: &str) -> String {
+    let is_row = |line: &str| line.starts_with(&format!("| {number} |"));
+    let timed = |line: &str| {
+        let mut cells: Vec<&str> = line.trim().trim_matches('|').split('|').map(str::trim).collect();
+        let at = cells.len().saturating_sub(2);
+        cells[at] = time;
+        format!("| {} |", cells.join(" | "))
+    };
+    let lines = page.lines().map(|line| if is_row(line) { timed(line) } else { line.to_owned() });
+    lines.map(|line| line + "\n").collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +174,13 @@ mod tests {
     }
 
     #[test]
+    fn a_time_is_written_into_its_own_line() {
+        let page = "# Title\n\n| 3 | read | sim | not yet | `make sim` |\n| 33 | frame | sim | not yet | `make sim` |\n";
+        let timed = "# Title\n\n| 3 | read | sim | 1.5 s | `make sim` |\n| 33 | frame | sim | not yet | `make sim` |\n";
+        assert_eq!(with_time(page, 3, "1.5 s"), timed);
+    }
+
+    #[test]
     fn the_page_has_forty_bugs() {
         let numbers: Vec<u8> = rows(include_str!("../../TRACK-RECORD.md")).iter().map(|row| row.number).collect();
         assert_eq!(numbers, (1..=40).collect::<Vec<u8>>());
@@ -156,7 +188,7 @@ mod tests {
 
     #[test]
     fn red_green_and_nothing_are_told_apart() {
-        let bank = Bank { only: Vec::new(), no_control: false, limit: 1, verbose: false, page: PathBuf::new() };
+        let bank = Bank { only: Vec::new(), no_control: false, limit: 1, verbose: false, record: false, page: PathBuf::new() };
         let came = |command: &str| bank.came(Path::new("."), command, "7");
         assert_eq!(came("test \"$COFFER_BUG$BUG\" = 77"), Came::Green);
         assert_eq!(came("exit 101"), Came::Red);
