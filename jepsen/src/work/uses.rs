@@ -84,7 +84,7 @@ impl Uses {
 
     fn create(&self, actor: &mut Actor<'_>) {
         let limit = actor.rng.pick(LIMITS).copied().unwrap_or(1);
-        let body = json!({"num_uses": limit, "ttl": "1h", "no_parent": true});
+        let body = json!({"num_uses": limit, "ttl": "240h", "no_parent": true});
         let Ok(reply) = actor.ask(Request::new("POST", "auth/token/create").with_body(body)) else { return };
         let Some(secret) = reply.body["auth"]["client_token"].as_str() else { return };
         let name = format!("t{}-{}", actor.slot, actor.steps);

@@ -71,7 +71,7 @@ impl Wrap {
         let name = format!("w{}-{}", actor.slot, actor.steps);
         let payload = i64::try_from(actor.steps * 1000 + actor.slot as u64).unwrap_or(i64::MAX);
         let begun = actor.begin("wrap", Value::pair(name.as_str(), payload));
-        let request = Request::new("POST", "sys/wrapping/wrap").with_header("X-Vault-Wrap-TTL", "1h").with_body(json!({ "v": payload }));
+        let request = Request::new("POST", "sys/wrapping/wrap").with_header("X-Vault-Wrap-TTL", "240h").with_body(json!({ "v": payload }));
         let outcome = Outcome::of(actor.ask(request), true, crate::client::outcome::usual_refusal);
         let mut secret = None;
         actor.end(&begun, &outcome, |reply| {
