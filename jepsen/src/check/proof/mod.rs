@@ -7,6 +7,7 @@ mod brute;
 mod make;
 mod mutations;
 mod oracle;
+mod plain;
 
 use crate::check::versioned::{Step, Versioned};
 use crate::check::wgl::Entry;

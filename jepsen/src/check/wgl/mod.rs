@@ -15,7 +15,7 @@ use super::verdict::Verdict;
 use crate::core::{History, Malformed, Op, calls};
 
 pub use kv::Lifecycle;
-pub use models::{Mutex, Register, Set};
+pub use models::{Mutex, Register, RegisterStep, Set};
 pub use search::{Entry, Found, Limits, search};
 
 /// An object with one thread: what a step does to a state, and which steps a state allows.
