@@ -5,7 +5,7 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/coffer/target
 export CARGO_INCREMENTAL ?= 1
 ARGS ?=
 
-.PHONY: help demo dev test sim check bench fmt setup stop
+.PHONY: help demo dev test sim jepsen smoke check bench fmt setup stop
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -26,6 +26,16 @@ test: setup ## All tests
 sim: setup ## Simulated clusters that are broken by seed (SEEDS=1..20 ARGS=--twice, or SEED=7 ARGS=--trace=FILE)
 	@cargo build --quiet --features sim --test sim
 	cargo test --quiet --features sim --test sim -- $(if $(SEED),--seed=$(SEED),--seeds=$(or $(SEEDS),1..20)) $(ARGS)
+
+jepsen: setup ## Break real clusters, judge histories (ARGS="run --topo 3 --workload register,set --nemesis partition,kill", ARGS=--help; as root)
+	@cargo build --quiet
+	@cargo build --quiet --manifest-path jepsen/Cargo.toml
+	@$(CARGO_TARGET_DIR)/debug/jepsen $(ARGS)
+
+smoke: setup ## A few minutes of all that breaks Coffer on purpose
+	@cargo build --quiet
+	@cargo build --quiet --manifest-path jepsen/Cargo.toml
+	@jepsen/smoke.sh
 
 bench: setup ## Compare with OpenBao and etcd (ARGS="--only kv-write --quick", --help)
 	@deploy/peers.sh

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# A few minutes of everything that breaks Coffer on purpose: the checkers' own proofs, simulated clusters, real clusters, and two planted
+# bugs that must be found. Ends in "N passed, N failed"; a verdict of "unknown" is a failure. `make smoke` builds what it needs.
+#
+# SMOKE_SEEDS=1..12   seeds of the simulator
+# SMOKE_BUGS=7,23     planted bugs; two others each day otherwise
+# SMOKE_SEED=1        seed of the real runs
+set -uo pipefail
+cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:?where cargo builds}
+jepsen="$target/debug/jepsen"
+runs=$(mktemp -d)
+# Simulating builds the program anew, with what the simulator needs: real clusters run the one that users get.
+cp "$target/debug/coffer" "$runs/coffer"
+passed=0 failed=0
+
+# step NAME COMMAND...: runs it, shows what it said only if it failed.
+step() {
+  local name=$1 began=$SECONDS
+  shift
+  if "$@" >"$runs/said" 2>&1; then
+    passed=$((passed + 1))
+    echo "  ok      $name ($((SECONDS - began)) s)"
+  else
+    failed=$((failed + 1))
+    echo "  FAILED  $name ($((SECONDS - began)) s): $*"
+    tail -n 60 "$runs/said" | sed 's/^/          /'
+  fi
+}
+
+real() { # NAME TOPOLOGY WORKLOADS NEMESES SECONDS
+  step "real $2: $3 under $4" "$jepsen" run --coffer "$runs/coffer" --topo "$2" --workload "$3" --nemesis "$4" --time "$5" \
+    --seed "${SMOKE_SEED:-1}" --out "$runs/$1"
+}
+
+echo "smoke: checkers"
+step "fixtures, proofs, and a server that lies" cargo test --quiet --manifest-path jepsen/Cargo.toml
+
+echo "smoke: simulated clusters"
+step "seeds ${SMOKE_SEEDS:=1..12}" make --no-print-directory sim SEEDS="$SMOKE_SEEDS"
+step "two seeds run twice give equal traces" make --no-print-directory sim SEEDS=1..2 ARGS=--twice
+
+echo "smoke: real clusters"
+if [ "$(id -u)" = 0 ] && [ -c /dev/net/tun ] && command -v ip >/dev/null; then
+  real three 3 register,set partition,kill,pause 40
+  real pair P3+S3 set,prefix,canary,crossing,converge partition,kill 40
+else
+  echo "  skipped: needs root, /dev/net/tun and the program ip (Debian: iproute2)"
+fi
+
+echo "smoke: planted bugs"
+day=$(($(date +%s) / 86400))
+bugs=${SMOKE_BUGS:-$(((2 * day) % 40 + 1)),$(((2 * day + 1) % 40 + 1))}
+step "bugs $bugs are found" "$jepsen" bank --only "$bugs"
+
+echo "$passed passed, $failed failed"
+if [ "$failed" = 0 ]; then
+  rm -rf "$runs"
+else
+  echo "what was recorded: $runs"
+  exit 1
+fi
