@@ -76,6 +76,12 @@ impl LogControl {
         None
     }
 
+    /// Whether the log has all entries after `from` up to and with `to`.
+    pub fn leads(&self, from: Option<LogId>, to: LogId) -> bool {
+        let state = self.shared.state();
+        state.purged <= from && state.last() >= Some(to)
+    }
+
     /// Whether the log holds exactly this entry.
     pub fn holds(&self, id: &LogId) -> bool {
         let state = self.shared.state();

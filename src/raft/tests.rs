@@ -12,6 +12,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::AppendEntriesRequest;
 use openraft::vote::RaftLeaderId;
 
+use super::adapter::stored_state;
 use super::entry::put_log_id;
 use super::testing::{Group, Place, member, options, put, wait_for, wait_until, write};
 use super::types::{Entry, LogId, Membership, Seat, SnapshotMeta, Vote};
@@ -152,6 +153,33 @@ async fn a_group_that_restarts_whole_is_led_again_before_its_leases_have_run_out
     assert_eq!(group.leader(None).await, leader);
     write(&group.nodes[leader], "b").await;
     group.check_same().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_died_when_it_had_installed_a_snapshot_takes_one_of_its_own_when_it_starts() {
+    let mut group = Group::of_three(Place::Memory, |_| {}).await;
+    let leader = group.leader(None).await;
+    let behind = (leader + 1) % 3;
+    write(&group.nodes[leader], "a").await;
+    group.check_same().await;
+    group.nodes[behind].raft().openraft().trigger().snapshot().await.unwrap();
+    wait_for_snapshot(&group.nodes[behind], 0).await;
+    group.stop(behind).await;
+    for number in 0..5 {
+        write(&group.nodes[leader], &format!("b/{number}")).await;
+    }
+    let (folder, applied) = (tempfile::tempdir().unwrap(), stored_state(&*group.nodes[leader].store).unwrap().0.unwrap());
+    group.nodes[leader].store.checkpoint(&folder.path().join("state")).unwrap();
+    group.nodes[behind].store.install(&folder.path().join("state")).unwrap();
+    group.start(behind).await;
+    wait_for_snapshot(&group.nodes[behind], applied.index).await;
+    write(&group.nodes[leader], "c").await;
+    group.check_same().await;
+}
+
+async fn wait_for_snapshot(node: &super::testing::Node, from: u64) {
+    let is_there = move |now: &openraft::RaftMetrics<super::types::Types>| now.snapshot.is_some_and(|id| id.index >= from);
+    node.raft().openraft().wait(Some(Duration::from_secs(20))).metrics(is_there, "a snapshot").await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
