@@ -137,7 +137,7 @@ impl Bank {
     }
 }
 
-/// The lines of the table that begin with a number: the second cell is the name, the last the command.
+/// The lines of the page's first table that begin with a number: the second cell is the name, the last the command.
 fn rows(page: &str) -> Vec<Row> {
     let cells = |line: &str| line.trim().trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
     let row = |cells: Vec<String>| {
@@ -146,7 +146,8 @@ fn rows(page: &str) -> Vec<Row> {
         Some(Row { number, name: cells.get(1)?.clone(), command })
     };
     let waits = |cells: Vec<String>| Some(Row { number: cells.first()?.parse().ok()?, name: cells.get(1)?.clone(), command: None });
-    page.lines().filter(|line| line.starts_with('|')).filter_map(|line| row(cells(line)).or_else(|| waits(cells(line)))).collect()
+    let first = page.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    first.filter_map(|line| row(cells(line)).or_else(|| waits(cells(line)))).collect()
 }
 
 /// The page with a time in the cell before the command.
