@@ -106,7 +106,7 @@ fn keys_are_written_one_by_one_for_others() {
 
 #[test]
 fn every_command_shows_examples() {
-    for command in ["check", "edn", "shrink"] {
+    for command in ["check", "edn", "report", "shrink"] {
         check(&[command, "--help"], 0, "Examples:");
     }
 }

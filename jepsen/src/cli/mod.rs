@@ -9,6 +9,7 @@ mod edn;
 mod grid;
 mod probe;
 mod profiles;
+mod report;
 mod run;
 mod shrink;
 mod soak;
@@ -37,6 +38,7 @@ enum Command {
     Edn(edn::Edn),
     Grid(grid::Grid),
     Probe(probe::Probe),
+    Report(report::Report),
     Run(run::Run),
     Soak(soak::Soak),
     Shrink(shrink::Shrink),
@@ -58,6 +60,7 @@ pub fn main() -> ExitCode {
         Command::Edn(command) => command.run(),
         Command::Grid(command) => command.run(),
         Command::Probe(command) => command.run(),
+        Command::Report(command) => command.run(),
         Command::Run(command) => command.run(),
         Command::Soak(command) => command.run(),
         Command::Shrink(command) => command.run(),

@@ -9,6 +9,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::check::{Valid, Verdict};
+use crate::report;
 use crate::work::run::{Order, Watch, run};
 use crate::world::netns;
 use crate::world::topo::Topology;
@@ -156,6 +157,9 @@ pub fn execute(order: &Order) -> Result<Verdict, String> {
     let terminal = Terminal::new(order.seconds);
     let verdict = run(&order, &terminal);
     terminal.bar.finish_and_clear();
+    if verdict.is_ok() {
+        println!("{}", report::write(&order.folder)?.display());
+    }
     verdict
 }
 

@@ -17,6 +17,7 @@ pub mod policy;
 pub mod prefix;
 pub mod register;
 pub mod run;
+pub mod sampler;
 pub mod seal;
 pub mod session;
 pub mod set;

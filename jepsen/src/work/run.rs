@@ -24,7 +24,7 @@ use crate::world::{Options, World, process, replicate};
 
 use super::actor::Actor;
 use super::stage::Stage;
-use super::{Workload, named};
+use super::{Workload, named, sampler};
 
 /// How long healing may take: longer is a finding.
 const HEAL: Duration = Duration::from_secs(60);
@@ -118,25 +118,41 @@ pub fn run(order: &Order, watch: &dyn Watch) -> Result<Verdict, String> {
         context: Context { world: world.clone(), network: Arc::new(Network::new(world.clone())), recorder: stage.recorder.clone() },
     };
 
-    watch.phase("working under faults");
-    let healed = perform(order, &plan, &stage, &villain, &workloads, &rng, watch);
-    watch.phase("reading everything");
-    let mut findings = vec![healed];
-    findings.extend(converged(&world));
-    epilogue(&stage, &workloads, &rng, "quiet");
-    watch.phase("killing and starting everything");
-    world.nodes().for_each(Node::kill);
-    let again = villain.heal(HEAL);
-    findings.push(outcome("restart", again, "all nodes were killed at once and serve again"));
-    findings.extend(converged(&world));
-    epilogue(&stage, &workloads, &rng, "restarted");
-    findings.push(crashes(&world));
+    let findings = sampler::meanwhile(&world, &order.folder, stage.recorder.start(), || {
+        play(order, &plan, &stage, &villain, &workloads, &rng, watch)
+    })?;
 
     watch.phase("checking");
     let history = stage.recorder.finish().map_err(|error| error.to_string())?;
     let verdict = judge(order, &plan, &workloads, &history, findings)?;
     conclude(order, &history, &verdict)?;
     Ok(verdict)
+}
+
+/// Everything between the first operation and the last; what it showed besides the history.
+fn play(
+    order: &Order,
+    plan: &Plan,
+    stage: &Stage,
+    villain: &Villain,
+    workloads: &[Box<dyn Workload>],
+    rng: &Rng,
+    watch: &dyn Watch,
+) -> Vec<Verdict> {
+    let world = &stage.world;
+    watch.phase("working under faults");
+    let mut findings = vec![perform(order, plan, stage, villain, workloads, rng, watch)];
+    watch.phase("reading everything");
+    findings.extend(converged(world));
+    epilogue(stage, workloads, rng, "quiet");
+    watch.phase("killing and starting everything");
+    world.nodes().for_each(Node::kill);
+    let again = villain.heal(HEAL);
+    findings.push(outcome("restart", again, "all nodes were killed at once and serve again"));
+    findings.extend(converged(world));
+    epilogue(stage, workloads, rng, "restarted");
+    findings.push(crashes(world));
+    findings
 }
 
 fn planned(order: &Order, plan: &Plan) -> serde_json::Value {
