@@ -54,7 +54,7 @@ found=(1:1 8:1 9:1 14:1 26:1 27:1 31:2 32:1 34:2 35:1)
 day=$(($(date +%s) / 86400))
 bugs=${SMOKE_BUGS:-${found[$((2 * day % 10))]} ${found[$(((2 * day + 1) % 10))]}}
 turns_red() { # NUMBER SEED
-  COFFER_BUG=$1 make --no-print-directory sim SEED="$2" >"$runs/bug" 2>&1
+  COFFER_BUG=$1 make --no-print-directory sim SEEDS="$2..$2" >"$runs/bug" 2>&1
   cat "$runs/bug"
   grep -q '^0 passed, 1 failed' "$runs/bug"
 }
