@@ -39,6 +39,38 @@ async fn writes_commit_on_all_nodes_and_only_the_leader_takes_them() {
     assert!(group.nodes[leader].raft().log_counts().syncs.load(std::sync::atomic::Ordering::Relaxed) > 0);
 }
 
+/// Found by simulation: a leader's disk hung while the others committed, and its process ended after the state was flushed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_state_that_is_ahead_of_its_log_starts_with_a_snapshot_that_reaches_as_far() {
+    let mut group = Group::of_three(Place::Disk, |_| {}).await;
+    let last = (group.leader(None).await + 1) % 3;
+    group.stop(last).await;
+    let folder = group.nodes[last].folder.path().join("raft");
+    let files = |folder: &Path| -> Vec<(std::path::PathBuf, Vec<u8>)> {
+        let segments = std::fs::read_dir(folder.join("log")).unwrap().map(|file| file.unwrap().path());
+        segments.chain([folder.join("acknowledged")]).map(|file| (file.clone(), std::fs::read(&file).unwrap())).collect()
+    };
+    let before = files(&folder);
+    group.start(last).await;
+    let leader = group.leader(None).await;
+    for number in 0..20 {
+        write(&group.nodes[leader], &format!("a/{number}")).await;
+    }
+    group.check_same().await;
+    // The state is flushed with this.
+    group.stop(last).await;
+    before.iter().for_each(|(file, bytes)| std::fs::write(file, bytes).unwrap());
+    group.start(last).await;
+    wait_until(&group.nodes[last], |status| status.leader.is_some()).await;
+    group.check_same().await;
+    let (purged, snapshot) = {
+        let metrics = group.nodes[last].raft().openraft().metrics();
+        let now = metrics.borrow_watched();
+        (now.purged, now.snapshot)
+    };
+    assert!(purged.is_some() && purged <= snapshot, "purged {purged:?}, snapshot {snapshot:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_node_leads_when_the_leader_stops_and_nothing_acknowledged_is_lost() {
     let mut group = Group::of_three(Place::Memory, |_| {}).await;

@@ -2,6 +2,7 @@
 //! a fresh write is read everywhere.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use coffer::core::Standing;
@@ -34,6 +35,10 @@ pub async fn check(world: &Arc<World>, clients: &Arc<Clients>, keys: &[Keys]) ->
     };
     world
         .wait("every node is unsealed and one of each cluster is active", WITHIN, || clusters.iter().all(|cluster| is_well(*cluster)))
+        .await
+        .map_err(|why| format!("{why}: {}", stand(world)))?;
+    world
+        .wait("the clusters have changed places", WITHIN, || !world.is_swapping.load(Ordering::Relaxed))
         .await
         .map_err(|why| format!("{why}: {}", stand(world)))?;
     world

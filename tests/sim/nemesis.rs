@@ -204,9 +204,21 @@ impl Act {
             }
             Fault::Transfer => self.at_active(cluster, "transfer", "sys/step-down", json!({})).await,
             Fault::Seal => self.at_active(cluster, "seal", "sys/seal", json!({})).await,
-            Fault::Rotate => self.at_active(0, "rotate", "sys/rotate", json!({})).await,
+            Fault::Rotate => {
+                let primary = (0..world.plan.sizes.len()).find(|cluster| takes_writes(&world, *cluster)).unwrap_or(0);
+                self.at_active(primary, "rotate", "sys/rotate", json!({})).await;
+            }
             Fault::Members => self.replace(cluster).await,
-            Fault::Roles => {}
+            Fault::Roles => {
+                // One change at a time.
+                if world.plan.sizes.len() < 2 || world.is_swapping.swap(true, Ordering::Relaxed) {
+                    return;
+                }
+                if let Some(from) = (0..2).find(|cluster| matches!(role(&world, *cluster), Some(Role::Primary { .. }))) {
+                    crate::operator::swap(&world, &self.keys, from, 1 - from).await;
+                }
+                world.is_swapping.store(false, Ordering::Relaxed);
+            }
         }
     }
 

@@ -112,20 +112,32 @@ pub async fn join(world: &Arc<World>, host: HostId, through: HostId, keys: &Keys
     Ok(())
 }
 
-/// Gives the share to every node that is sealed, until the simulation ends: an operator's script.
+/// Gives the share to every node that is sealed, and has those join that have lost their way in, until the simulation ends: an
+/// operator's script.
 pub async fn keep_open(world: Arc<World>, shares: Vec<String>) {
     let mut rng = Rng::new(world.plan.seed, "keep open");
     loop {
         tokio::time::sleep(Duration::from_millis(rng.between(300, 900))).await;
         for slot in &world.slots {
             let Some(running) = slot.running() else { continue };
-            if running.core.standing() != Standing::Sealed {
-                continue;
+            let (world, host, share) = (world.clone(), slot.id, rng.pick(&shares).clone());
+            match running.core.standing() {
+                // The answer shows by itself whether it was the right one.
+                Standing::Sealed => {
+                    tokio::spawn(async move { ask(&world, host, "PUT", "sys/unseal", "", &json!({ "key": share })).await });
+                }
+                // It ended before it was a member, and a join that was begun is not kept.
+                Standing::Uninitialized if slot.is_wanted() && rng.permille(100) => {
+                    let Some(leader) = active(&world, slot.cluster) else { continue };
+                    let body = json!({ "leader_api_addr": format!("http://{}:8200", world.names[leader.0]) });
+                    tokio::spawn(async move {
+                        if let Ok((200, _)) = ask(&world, host, "PUT", "sys/storage/raft/join", "", &body).await {
+                            let _ = ask(&world, host, "PUT", "sys/unseal", "", &json!({ "key": share })).await;
+                        }
+                    });
+                }
+                _ => {}
             }
-            let share = rng.pick(&shares).clone();
-            let (world, host) = (world.clone(), slot.id);
-            // The answer shows by itself whether it was the right one.
-            tokio::spawn(async move { ask(&world, host, "PUT", "sys/unseal", "", &json!({ "key": share })).await });
         }
     }
 }
@@ -191,6 +203,53 @@ pub async fn new_root(world: &World, cluster: usize, share: &str) -> Result<Stri
         }
     }
     Err(format!("no root token was made: {last}"))
+}
+
+/// Has the clusters change places without loss: the primary is demoted, the other has everything, and only then is promoted. Goes on
+/// until it is done.
+pub async fn swap(world: &Arc<World>, keys: &[Keys], from: usize, to: usize) {
+    const API: &str = "sys/replication/performance";
+    let mut turn = 0;
+    loop {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let (Some(old), Some(new)) = (active(world, from), active(world, to)) else { continue };
+        let (old_role, new_role) = (world.slot(old).store().role(), world.slot(new).store().role());
+        match (&old_role, &new_role) {
+            (Role::Primary { .. }, Role::Secondary { .. }) => {
+                let _ = ask(world, old, "PUT", &format!("{API}/primary/demote"), &keys[from].root, &json!({})).await;
+            }
+            (Role::Secondary { .. }, Role::Secondary { .. }) => {
+                // The operator compares what both clusters tell of themselves: what one of them lacks would be lost.
+                let has_all = [from, to].iter().all(|cluster| open_positions(world, *cluster).windows(2).all(|pair| pair[0] == pair[1]))
+                    && open_positions(world, from).first() == open_positions(world, to).first();
+                if has_all {
+                    let _ = ask(world, new, "PUT", &format!("{API}/secondary/promote"), &keys[to].root, &json!({})).await;
+                }
+            }
+            (Role::Secondary { .. }, Role::Primary { .. }) => {
+                turn += 1;
+                let id = format!("turn-{from}-{turn}-{}", now().as_millis());
+                let token = ask(world, new, "PUT", &format!("{API}/primary/secondary-token"), &keys[to].root, &json!({ "id": id })).await;
+                if let Ok((200, token)) = token
+                    && let Some(host) = active(world, from)
+                {
+                    let body = json!({ "token": token["wrap_info"]["token"] });
+                    let path = format!("{API}/secondary/update-primary");
+                    if let Ok((200..300, _)) = ask(world, host, "PUT", &path, &keys[from].root, &body).await {
+                        world.did("swap");
+                        return;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Where the shared history of a cluster's open nodes stands.
+fn open_positions(world: &World, cluster: usize) -> Vec<coffer::types::Position> {
+    let open = world.plan.all_of(cluster).into_iter().filter(|host| is_open(world, *host));
+    open.map(|host| world.slot(host).store().positions().performance).collect()
 }
 
 /// Tells the trace what a step came to.

@@ -189,6 +189,11 @@ impl Plan {
         }
     }
 
+    /// Whether the clusters may change places.
+    pub fn changes_roles(&self) -> bool {
+        self.sizes.len() > 1 && self.faults.contains(&Fault::Roles)
+    }
+
     /// The hosts of a cluster that begin it.
     pub fn first_members(&self, cluster: usize) -> Vec<HostId> {
         self.all_of(cluster).into_iter().take(self.sizes[cluster]).collect()

@@ -11,7 +11,8 @@ use crate::{os_random, run, trace};
 
 /// What can be asked for.
 pub const HELP: &str = "sim --seeds=1..20 [--twice] [--jobs=1]   runs each of them (the last too), or twice and compares what happened
-sim --seed=7 [--trace=FILE] [--debug]    runs one in this process";
+sim --seed=7 [--trace=FILE] [--debug]    runs one in this process
+sim --bank=1..40 [--seeds=1..20]         plants each bug and looks for a seed that finds it";
 
 /// Longest a seed may take, in real time.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -25,6 +26,8 @@ pub struct Args {
     is_debug: bool,
     jobs: usize,
     trace: Option<PathBuf>,
+    /// Planted bugs to look for.
+    bank: Vec<u64>,
 }
 
 impl Args {
@@ -39,9 +42,10 @@ impl Args {
             let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{arg}: not a number"));
             match name {
                 "--seed" => (parsed.seeds, parsed.is_one) = (vec![number(value)?], true),
-                "--seeds" => {
+                "--seeds" | "--bank" => {
                     let (first, last) = value.split_once("..").unwrap_or((value, value));
-                    parsed.seeds = (number(first)?..=number(last)?).collect();
+                    let all = (number(first)?..=number(last)?).collect();
+                    if name == "--bank" { parsed.bank = all } else { parsed.seeds = all }
                 }
                 "--jobs" => parsed.jobs = usize::try_from(number(value)?).map_err(|_| "too many jobs")?.max(1),
                 "--twice" => parsed.is_twice = true,
@@ -61,7 +65,11 @@ impl Args {
 
 /// Runs them.
 pub fn main(args: &Args) -> ExitCode {
-    if args.is_one { one(args) } else { many(args) }
+    match (args.is_one, args.bank.is_empty()) {
+        (true, _) => one(args),
+        (false, true) => many(args),
+        (false, false) => bank(args),
+    }
 }
 
 /// One seed, in this process.
@@ -126,11 +134,13 @@ struct Said {
     trace: String,
 }
 
-fn start(seed: u64) -> Started {
-    let program = std::env::current_exe().expect("a process knows its program");
-    let child =
-        Command::new(program).arg(format!("--seed={seed}")).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-    Started { seed, child: child.expect("a process can be started"), at: Instant::now() }
+fn start(seed: u64, bug: Option<u64>) -> Started {
+    let mut command = Command::new(std::env::current_exe().expect("a process knows its program"));
+    command.arg(format!("--seed={seed}")).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    if let Some(bug) = bug {
+        command.env("COFFER_BUG", bug.to_string());
+    }
+    Started { seed, child: command.spawn().expect("a process can be started"), at: Instant::now() }
 }
 
 impl Started {
@@ -159,7 +169,7 @@ fn many(args: &Args) -> ExitCode {
     let (mut passed, mut failed) = (0, Vec::new());
     for some in args.seeds.chunks(args.jobs.max(1)) {
         let run_all = || -> Vec<Said> {
-            let started: Vec<Started> = some.iter().map(|seed| start(*seed)).collect();
+            let started: Vec<Started> = some.iter().map(|seed| start(*seed, None)).collect();
             started.into_iter().map(Started::wait).collect()
         };
         let first = run_all();
@@ -184,4 +194,26 @@ fn many(args: &Args) -> ExitCode {
     }
     println!("{passed} passed, {} failed{}", failed.len(), if failed.is_empty() { String::new() } else { format!(": {failed:?}") });
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Plants each bug in turn, and runs seeds until one fails. Those that are not found are told, and are no failure of this command:
+/// many are in parts that a simulation does not run.
+fn bank(args: &Args) -> ExitCode {
+    let mut found = 0;
+    for bug in &args.bank {
+        let began = Instant::now();
+        let failing = args.seeds.iter().map(|seed| start(*seed, Some(*bug)).wait()).find(|said| !said.has_passed);
+        let name = coffer::chaos::BUGS.iter().find(|known| u64::from(known.number) == *bug).map_or("unknown", |known| known.name);
+        let seconds = began.elapsed().as_secs();
+        match failing {
+            Some(said) => {
+                found += 1;
+                let why = said.text.lines().nth(1).unwrap_or_default().trim();
+                println!("bug {bug} ({name}): found by seed {} after {seconds} s: {why}", said.seed);
+            }
+            None => println!("bug {bug} ({name}): not found by {} seeds in {seconds} s", args.seeds.len()),
+        }
+    }
+    println!("{found} found, {} not found", args.bank.len() - found);
+    ExitCode::SUCCESS
 }

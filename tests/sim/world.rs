@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -134,6 +134,8 @@ pub struct World {
     pub slots: Vec<Slot>,
     pub names: Arc<Vec<String>>,
     pub invariants: Mutex<Invariants>,
+    /// Clusters are changing places.
+    pub is_swapping: AtomicBool,
     orders: Mutex<VecDeque<Order>>,
     failures: Mutex<Vec<String>>,
     /// How often each kind of fault was really done.
@@ -162,7 +164,17 @@ impl World {
         let slots = slots.collect();
         let names = Arc::new(plan.names());
         let invariants = Mutex::new(Invariants::new(&plan));
-        Arc::new(Self { net, slots, names, invariants, plan, orders: Mutex::default(), failures: Mutex::default(), done: Mutex::default() })
+        Arc::new(Self {
+            net,
+            slots,
+            names,
+            invariants,
+            plan,
+            is_swapping: AtomicBool::new(false),
+            orders: Mutex::default(),
+            failures: Mutex::default(),
+            done: Mutex::default(),
+        })
     }
 
     /// A host.
