@@ -12,7 +12,7 @@ pub fn clock_offset_ms() -> i64 {
     OFFSET_MS.load(Ordering::Relaxed)
 }
 
-/// Sets the clock, within [`OFFSET_MS_MAX`].
+/// Sets the clock, within `OFFSET_MS_MAX`.
 pub fn set_clock_offset_ms(offset: i64) {
     OFFSET_MS.store(offset.clamp(-OFFSET_MS_MAX, OFFSET_MS_MAX), Ordering::Relaxed);
 }

@@ -1,9 +1,9 @@
 //! Breaking the product on purpose: failpoints, planted bugs and a clock that can be set, for the simulator and `jepsen/`.
 //!
-//! All of it exists only under the Cargo feature `chaos`, which no default build and no release has: without it [`failpoint!`]
-//! expands to nothing, [`bug!`] to `false` and [`clock_offset_ms!`] to zero, and `tests/tidy.rs` looks for traces in the binary.
+//! All of it exists only under the Cargo feature `chaos`, which no default build and no release has: without it `failpoint!`
+//! expands to nothing, `bug!` to `false` and `clock_offset_ms!` to zero, and `tests/tidy.rs` looks for traces in the binary.
 //! Nothing here imports the product. Where a failpoint lies and what a bug does stands at its place in the product; the tables
-//! [`POINTS`] and [`BUGS`] list them all.
+//! `POINTS` and `BUGS` list them all.
 
 #[cfg(feature = "chaos")]
 mod bugs;
