@@ -35,7 +35,7 @@ jepsen: setup ## Break real clusters, judge histories (ARGS="run --topo 3 --work
 smoke: setup ## A few minutes of all that breaks Coffer on purpose
 	@cargo build --quiet
 	@cargo build --quiet --manifest-path jepsen/Cargo.toml
-	@jepsen/smoke.sh
+	@SMOKE_REAL=$(or $(SMOKE_REAL),1) jepsen/smoke.sh
 
 bench: setup ## Compare with OpenBao and etcd (ARGS="--only kv-write --quick", --help)
 	@deploy/peers.sh
