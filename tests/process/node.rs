@@ -20,13 +20,14 @@ pub struct Node {
     agent: ureq::Agent,
 }
 
-/// Two neighbouring ports that are free now: API and cluster. Each test process looks in a range of its own.
+/// Two neighbouring ports that are free now: API and cluster. Each test process looks in a range of its own, below those that the system
+/// gives to outgoing connections, which could take one between now and its use.
 pub fn free_ports() -> u16 {
     use std::sync::atomic::{AtomicU16, Ordering};
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let base = 20_000 + u16::try_from(std::process::id() % 200).expect("below 200") * 100;
+    let base = 10_000 + u16::try_from(std::process::id() % 200).expect("below 200") * 100;
     for _ in 0..1000 {
-        let port = base + NEXT.fetch_add(2, Ordering::Relaxed) % 20_000;
+        let port = base + NEXT.fetch_add(2, Ordering::Relaxed) % 2_000;
         let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
         if is_free(port) && is_free(port + 1) {
             return port;
