@@ -124,7 +124,10 @@ impl StateMachine {
     }
 
     /// A snapshot of this moment. Entries wait for it: the caller has flushed before, so that little is left to write.
-    async fn take(&self) -> io::Result<Snapshot> {
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub async fn take(&self) -> io::Result<Snapshot> {
         let began = Instant::now();
         let meta = SnapshotMeta { last_log_id: self.applied, last_membership: self.membership.clone() };
         let (shelf, store) = (self.shelf.clone(), self.store.clone());

@@ -23,7 +23,7 @@ use super::network::Network;
 use super::receiver::Gated;
 use super::snapshot::Shelf;
 use super::transport::Transport;
-use super::types::{SnapshotMeta, Types};
+use super::types::Types;
 use super::{Observer, watcher};
 use crate::storage::{Physical, off_thread};
 use crate::types::NodeId;
@@ -108,7 +108,7 @@ pub async fn start(
 ) -> Result<Raft, StartError> {
     let io = |action: &'static str| move |source: std::io::Error| StartError::Io { action, source };
     let config = Arc::new(config(&options)?);
-    let (applied, membership) = stored_state(&*store).map_err(io("read how far the state reaches"))?;
+    let (applied, _) = stored_state(&*store).map_err(io("read how far the state reaches"))?;
     let (folder, disk) = (options.folder.clone(), options.disk.clone());
     let opened = off_thread(move || -> Result<(LogStore, Shelf), StartError> {
         std::fs::create_dir_all(&folder).map_err(io("make the raft folder"))?;
@@ -116,17 +116,15 @@ pub async fn start(
     });
     let (log, shelf) = opened.await.map_err(|error| StartError::Raft(error.to_string()))??;
     let (log_control, shelf) = (log.control(), Arc::new(shelf));
+    let state_machine = StateMachine::open(store.clone(), observer, shelf.clone()).map_err(io("read the state"))?;
     // The process may have died when it had installed a snapshot of its leader and not yet put one on its own shelf. The log does not
     // lead from an older one to the state, so whoever were sent that would be asked for entries that nobody has.
     if let (Some(applied), Some(shelved)) = (applied, shelf.current())
         && !log_control.leads(shelved.meta.last_log_id, applied)
     {
-        let (shelf, store) = (shelf.clone(), store.clone());
-        let taken = off_thread(move || shelf.take(&*store, SnapshotMeta { last_log_id: Some(applied), last_membership: membership }));
-        taken.await.map_err(|error| StartError::Raft(error.to_string()))?.map_err(io("take a snapshot"))?;
+        state_machine.take().await.map_err(io("take a snapshot"))?;
         tracing::info!(%applied, "a snapshot was taken: the log does not reach back to the last one");
     }
-    let state_machine = StateMachine::open(store.clone(), observer, shelf.clone()).map_err(io("read the state"))?;
     let me = options.node_id.0;
     let told_removed = Arc::new(tokio::sync::watch::Sender::new(false));
     let round_trips = RoundTrips::default();
@@ -136,9 +134,10 @@ pub async fn start(
     // A leader reads under a lease that its followers' answers gave it. One of them that restarts has forgotten when it answered,
     // so it waits out the longest lease before it stands, or votes for anyone but that leader: whoever asks for votes reads under no
     // lease. Whoever voted for itself last has promised nothing.
-    let promised_to = log_control.vote().map(|vote| vote.leader_id.node_id).filter(|leader| *leader != me);
+    let vote = log_control.vote();
+    let promised_to = vote.map(|vote| vote.leader_id.node_id).filter(|leader| *leader != me);
     let wait = if promised_to.is_some() { options.election_timeout.1 } else { Duration::ZERO };
-    let has_led = log_control.vote().is_some_and(|vote| vote.committed && vote.leader_id.node_id == me);
+    let has_led = vote.is_some_and(|vote| vote.committed && vote.leader_id.node_id == me);
 
     let raft = openraft::Raft::build(me, config, network, log, state_machine).await;
     let raft = raft.map_err(|error| StartError::Raft(error.to_string()))?;
