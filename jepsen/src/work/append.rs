@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use crate::check::{Verdict, append as check};
 use crate::client::http::Reply;
-use crate::client::outcome::Outcome;
+use crate::client::outcome::{Outcome, usual_refusal};
 use crate::core::{History, Op, Value};
 
 use super::actor::Actor;
@@ -25,8 +25,7 @@ impl Workload for Append {
     }
 
     fn set_up(&self, stage: &Stage) -> Result<(), String> {
-        stage.world.first().must(&format!("sys/mounts/{MOUNT}"), &json!({"type": "kv", "options": {"version": "2"}}))?;
-        stage.world.first().must(&format!("{MOUNT}/config"), &json!({"max_versions": 1})).map(drop)
+        kv::mount(stage.world.first(), MOUNT, 1)
     }
 
     fn step(&self, actor: &mut Actor<'_>) {
@@ -39,7 +38,7 @@ impl Workload for Append {
         let begun = actor.begin("txn", parts(&key, Some(element), None));
         let seen = match actor.ask(kv::read(MOUNT, &key)) {
             Ok(reply) if kv::is_absent(&reply) => Ok((0, Vec::new())),
-            answer => match Outcome::of(answer, false, kv::is_refusal) {
+            answer => match Outcome::of(answer, false, usual_refusal) {
                 Outcome::Ok(reply) => state(&reply),
                 Outcome::Fail(why, _) | Outcome::Info(why, _) => Err(why),
             },
@@ -53,7 +52,7 @@ impl Workload for Append {
             }
         };
         list.push(element);
-        let outcome = Outcome::of(actor.ask(kv::write(MOUNT, &key, &json!(list), Some(version))), true, kv::is_refusal);
+        let outcome = Outcome::of(actor.ask(kv::write(MOUNT, &key, &json!(list), Some(version))), true, usual_refusal);
         actor.end(&begun, &outcome, |_| Ok(parts(&key, Some(element), Some(&list))));
     }
 
@@ -71,7 +70,7 @@ fn read(actor: &mut Actor<'_>, key: &str) {
     let begun: Op = actor.begin("txn", parts(key, None, None));
     let outcome = match actor.ask(kv::read(MOUNT, key)) {
         Ok(reply) if kv::is_absent(&reply) => Outcome::Ok(reply),
-        answer => Outcome::of(answer, false, kv::is_refusal),
+        answer => Outcome::of(answer, false, usual_refusal),
     };
     actor.end(&begun, &outcome, |reply| {
         let list = if kv::is_absent(reply) { Vec::new() } else { state(reply)?.1 };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value as Json, json};
 
 use crate::check::{Verdict, audit as check};
-use crate::client::outcome::Outcome;
+use crate::client::outcome::{Outcome, usual_refusal};
 use crate::core::{History, Value};
 
 use super::actor::Actor;
@@ -37,7 +37,7 @@ impl Workload for Audit {
         let is_write = actor.rng.below(2) == 0;
         let begun = actor.begin(if is_write { "put" } else { "get" }, key.as_str());
         let request = if is_write { kv::write(MOUNT, &key, &json!(actor.steps), None) } else { kv::read(MOUNT, &key) };
-        let outcome = Outcome::of(actor.ask(request), is_write, kv::is_refusal);
+        let outcome = Outcome::of(actor.ask(request), is_write, usual_refusal);
         actor.end(&begun, &outcome, |_| Ok(key.as_str().into()));
     }
 

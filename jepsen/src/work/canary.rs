@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::check::{Verdict, canary as check};
-use crate::client::outcome::Outcome;
+use crate::client::outcome::{Outcome, usual_refusal};
 use crate::core::{History, Value};
 use crate::world::World;
 use crate::world::cluster::Cluster;
@@ -53,8 +53,7 @@ impl Workload for Canary {
     }
 
     fn seat<'w>(&self, world: &'w World, slot: usize) -> &'w Node {
-        let cluster = &world.clusters[slot % world.clusters.len()];
-        &cluster.nodes[slot / world.clusters.len() % cluster.nodes.len()]
+        world.across(slot)
     }
 
     fn step(&self, actor: &mut Actor<'_>) {
@@ -65,7 +64,7 @@ impl Workload for Canary {
         let plant =
             Value::map([("canary", Value::from(id.as_str())), ("home", cluster.name.as_str().into()), ("scope", Value::keyword(scope))]);
         let begun = actor.begin("plant", plant.clone());
-        let outcome = Outcome::of(actor.ask(kv::write(&mount, &id, &json!(id), None)), true, kv::is_refusal);
+        let outcome = Outcome::of(actor.ask(kv::write(&mount, &id, &json!(id), None)), true, usual_refusal);
         actor.end(&begun, &outcome, |_| Ok(plant));
     }
 

@@ -7,10 +7,8 @@ use crate::client::http::Request;
 use crate::client::outcome::{Outcome, usual_refusal};
 use crate::core::{History, Value};
 use crate::world::World;
-use crate::world::node::Node;
 
 use super::actor::Actor;
-use super::stage::Stage;
 use super::{Workload, decided};
 
 /// Asked of every node at the end.
@@ -25,17 +23,8 @@ impl Workload for Converge {
         "converge"
     }
 
-    fn set_up(&self, _stage: &Stage) -> Result<(), String> {
-        Ok(())
-    }
-
     fn processes(&self, _world: &World) -> usize {
         2
-    }
-
-    /// All nodes are asked at the end; work is done through the first ones.
-    fn seat<'w>(&self, world: &'w World, slot: usize) -> &'w Node {
-        &world.first().nodes[slot % world.first().nodes.len()]
     }
 
     fn step(&self, actor: &mut Actor<'_>) {

@@ -12,7 +12,6 @@ use crate::world::World;
 use crate::world::node::Node;
 
 use super::actor::Actor;
-use super::stage::Stage;
 use super::{Workload, decided};
 
 /// The workload.
@@ -36,17 +35,12 @@ impl Workload for Crossing {
         0
     }
 
-    fn set_up(&self, _stage: &Stage) -> Result<(), String> {
-        Ok(())
-    }
-
     fn processes(&self, world: &World) -> usize {
         world.clusters.len() * 2
     }
 
     fn seat<'w>(&self, world: &'w World, slot: usize) -> &'w Node {
-        let cluster = &world.clusters[slot % world.clusters.len()];
-        &cluster.nodes[slot / world.clusters.len() % cluster.nodes.len()]
+        world.across(slot)
     }
 
     fn step(&self, actor: &mut Actor<'_>) {

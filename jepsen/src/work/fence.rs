@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use serde_json::json;
 
 use crate::check::{Verdict, fence as check};
-use crate::client::outcome::Outcome;
+use crate::client::outcome::{Outcome, usual_refusal};
 use crate::core::{History, Value};
 use crate::world::World;
 use crate::world::cluster::Cluster;
@@ -35,8 +35,7 @@ impl Workload for Fence {
     }
 
     fn set_up(&self, stage: &Stage) -> Result<(), String> {
-        stage.world.first().must(&format!("sys/mounts/{MOUNT}"), &json!({"type": "kv", "options": {"version": "2"}}))?;
-        stage.world.first().must(&format!("{MOUNT}/config"), &json!({"max_versions": 1})).map(drop)
+        kv::mount(stage.world.first(), MOUNT, 1)
     }
 
     fn processes(&self, world: &World) -> usize {
@@ -44,8 +43,7 @@ impl Workload for Fence {
     }
 
     fn seat<'w>(&self, world: &'w World, slot: usize) -> &'w Node {
-        let cluster = &world.clusters[slot % world.clusters.len()];
-        &cluster.nodes[slot / world.clusters.len() % cluster.nodes.len()]
+        world.across(slot)
     }
 
     fn step(&self, actor: &mut Actor<'_>) {
@@ -53,7 +51,7 @@ impl Workload for Fence {
         let Some(epoch) = reign(cluster) else { return };
         let element = self.next.fetch_add(1, Ordering::Relaxed);
         let begun = actor.begin("add", element);
-        let outcome = Outcome::of(actor.ask(kv::write(MOUNT, &format!("all/{element}"), &json!(element), None)), true, kv::is_refusal);
+        let outcome = Outcome::of(actor.ask(kv::write(MOUNT, &format!("all/{element}"), &json!(element), None)), true, usual_refusal);
         let after = if matches!(outcome, Outcome::Ok(_)) { reign(cluster) } else { None };
         actor.finish(&begun, &outcome, |_| match after {
             Some(after) if after == epoch => Ok((element.into(), vec![("epoch", epoch.into())])),
@@ -65,7 +63,7 @@ impl Workload for Fence {
         let Some(cluster) = actor.stage.world.cluster(&actor.node().cluster) else { return };
         let epoch = cluster.replication()["generation"].as_i64().unwrap_or_default();
         let begun = actor.begin("read", Value::Nil);
-        let outcome = Outcome::of(actor.ask(kv::list(MOUNT, "all/")), false, kv::is_refusal);
+        let outcome = Outcome::of(actor.ask(kv::list(MOUNT, "all/")), false, usual_refusal);
         actor.finish(&begun, &outcome, |reply| {
             let elements = kv::names(reply).into_iter().filter_map(|name| name.parse::<i64>().ok());
             Ok((Value::list(elements), vec![("epoch", epoch.into())]))

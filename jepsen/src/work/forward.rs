@@ -1,13 +1,11 @@
 //! Writes through the secondary's nodes, reads through the primary's: acknowledged there means committed here, once.
 
-use serde_json::json;
-
 use crate::check::{Verdict, register as check};
 use crate::core::History;
 
 use super::actor::Actor;
 use super::stage::Stage;
-use super::{Workload, decided, register};
+use super::{Workload, decided, kv, register};
 
 const MOUNT: &str = "forward";
 const KEYS: u64 = 8;
@@ -25,9 +23,7 @@ impl Workload for Forward {
     }
 
     fn set_up(&self, stage: &Stage) -> Result<(), String> {
-        let first = stage.world.first();
-        first.must(&format!("sys/mounts/{MOUNT}"), &json!({"type": "kv", "options": {"version": "2"}}))?;
-        first.must(&format!("{MOUNT}/config"), &json!({"max_versions": 0})).map(drop)
+        kv::mount(stage.world.first(), MOUNT, 0)
     }
 
     fn step(&self, actor: &mut Actor<'_>) {

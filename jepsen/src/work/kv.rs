@@ -3,8 +3,17 @@
 use serde_json::{Value as Json, json};
 
 use crate::client::http::{Reply, Request};
-use crate::client::outcome::usual_refusal;
 use crate::core::Value;
+use crate::world::cluster::Cluster;
+
+/// Mounts the engine at `path`, with so many versions kept of a key (0: its default).
+///
+/// # Errors
+/// What was refused.
+pub fn mount(cluster: &Cluster, path: &str, max_versions: u32) -> Result<(), String> {
+    cluster.must(&format!("sys/mounts/{path}"), &json!({"type": "kv", "options": {"version": "2"}}))?;
+    cluster.must(&format!("{path}/config"), &json!({ "max_versions": max_versions })).map(drop)
+}
 
 /// Reads a key.
 pub fn read(mount: &str, key: &str) -> Request {
@@ -23,11 +32,6 @@ pub fn write(mount: &str, key: &str, value: &Json, cas: Option<i64>) -> Request 
 /// Names below a folder.
 pub fn list(mount: &str, folder: &str) -> Request {
     Request::new("LIST", format!("{mount}/metadata/{folder}"))
-}
-
-/// Answers that say that a write did not happen.
-pub fn is_refusal(reply: &Reply) -> bool {
-    usual_refusal(reply)
 }
 
 /// Whether a write was refused because the version was another.

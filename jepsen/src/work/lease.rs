@@ -14,7 +14,6 @@ use crate::client::outcome::{Outcome, usual_refusal};
 use crate::core::{History, Kind, Value};
 
 use super::actor::Actor;
-use super::stage::Stage;
 use super::{Workload, decided};
 
 /// Whole seconds.
@@ -38,10 +37,6 @@ pub struct Leases {
 impl Workload for Leases {
     fn name(&self) -> &'static str {
         "lease"
-    }
-
-    fn set_up(&self, _stage: &Stage) -> Result<(), String> {
-        Ok(())
     }
 
     fn step(&self, actor: &mut Actor<'_>) {

@@ -47,7 +47,9 @@ pub trait Workload: Send + Sync {
     ///
     /// # Errors
     /// What was refused.
-    fn set_up(&self, stage: &Stage) -> Result<(), String>;
+    fn set_up(&self, _stage: &Stage) -> Result<(), String> {
+        Ok(())
+    }
 
     /// How many processes work at once.
     fn processes(&self, world: &World) -> usize {

@@ -37,8 +37,7 @@ impl Workload for Policies {
 
     fn set_up(&self, stage: &Stage) -> Result<(), String> {
         let first = stage.world.first();
-        first.must(&format!("sys/mounts/{MOUNT}"), &json!({"type": "kv", "options": {"version": "2"}}))?;
-        first.must(&format!("{MOUNT}/config"), &json!({"max_versions": 1}))?;
+        kv::mount(first, MOUNT, 1)?;
         for n in 0..POLICIES {
             let name = format!("pol{n}");
             first.must(&format!("sys/policies/acl/{name}"), &rule(&name, false))?;

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::json;
 
 use crate::check::{Verdict, prefix as check};
-use crate::client::outcome::Outcome;
+use crate::client::outcome::{Outcome, usual_refusal};
 use crate::core::{History, Value};
 use crate::world::World;
 use crate::world::node::Node;
@@ -38,8 +38,7 @@ impl Workload for Prefix {
     }
 
     fn set_up(&self, stage: &Stage) -> Result<(), String> {
-        stage.world.first().must(&format!("sys/mounts/{MOUNT}"), &json!({"type": "kv", "options": {"version": "2"}}))?;
-        stage.world.first().must(&format!("{MOUNT}/config"), &json!({"max_versions": 1})).map(drop)
+        kv::mount(stage.world.first(), MOUNT, 1)
     }
 
     /// Half of them write at the primary, half read at the secondary.
@@ -58,7 +57,7 @@ impl Workload for Prefix {
             *next
         };
         let begun = actor.begin("write", versioned(number, Value::Nil, number.into()));
-        let outcome = Outcome::of(actor.ask(kv::write(MOUNT, &path(number), &json!(number), None)), true, kv::is_refusal);
+        let outcome = Outcome::of(actor.ask(kv::write(MOUNT, &path(number), &json!(number), None)), true, usual_refusal);
         actor.end(&begun, &outcome, |reply| Ok(versioned(number, kv::written(reply)?.into(), number.into())));
     }
 
@@ -92,7 +91,7 @@ impl Prefix {
         let begun = actor.begin("snapshot", Value::Nil);
         let outcome = match actor.ask(kv::list(MOUNT, &format!("f{folder}/"))) {
             Ok(reply) if kv::is_absent(&reply) => Outcome::Ok(reply),
-            answer => Outcome::of(answer, false, kv::is_refusal),
+            answer => Outcome::of(answer, false, usual_refusal),
         };
         actor.end(&begun, &outcome, |reply| {
             let seen: BTreeMap<String, ()> = kv::names(reply).into_iter().map(|name| (name, ())).collect();

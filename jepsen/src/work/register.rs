@@ -3,7 +3,7 @@
 //! Every value is written once, so a read tells which write it saw.
 
 use crate::check::{MISMATCH, Verdict, register as check};
-use crate::client::outcome::Outcome;
+use crate::client::outcome::{Outcome, usual_refusal};
 use crate::core::{History, Op, Value};
 use serde_json::json;
 use std::time::Duration;
@@ -25,10 +25,8 @@ impl Workload for Register {
     }
 
     fn set_up(&self, stage: &Stage) -> Result<(), String> {
-        let first = stage.world.first();
-        first.must(&format!("sys/mounts/{MOUNT}"), &json!({"type": "kv", "options": {"version": "2"}}))?;
-        // Versions must not be trimmed, and the mount must answer.
-        first.must(&format!("{MOUNT}/config"), &json!({"max_versions": 0})).map(drop)
+        // Versions must not be trimmed.
+        kv::mount(stage.world.first(), MOUNT, 0)
     }
 
     fn step(&self, actor: &mut Actor<'_>) {
@@ -68,7 +66,7 @@ pub fn read(actor: &mut Actor<'_>, mount: &str, key: &str) -> Option<i64> {
     let answer = actor.ask(kv::read(mount, key));
     let outcome = match answer {
         Ok(reply) if kv::is_absent(&reply) => Outcome::Ok(reply),
-        answer => Outcome::of(answer, false, kv::is_refusal),
+        answer => Outcome::of(answer, false, usual_refusal),
     };
     let mut version = None;
     actor.end(&begun, &outcome, |reply| {
@@ -111,7 +109,7 @@ pub fn replace(actor: &mut Actor<'_>, mount: &str, key: &str, version: i64) {
 
 fn change(actor: &mut Actor<'_>, begun: &Op, mount: &str, key: &str, value: i64, cas: Option<i64>) {
     let answer = actor.ask(kv::write(mount, key, &json!(value), cas));
-    let outcome = match Outcome::of(answer, true, kv::is_refusal) {
+    let outcome = match Outcome::of(answer, true, usual_refusal) {
         Outcome::Fail(_, Some(reply)) if kv::is_mismatch(&reply) => Outcome::Fail(MISMATCH.to_owned(), Some(reply)),
         outcome => outcome,
     };

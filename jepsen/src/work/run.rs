@@ -118,41 +118,14 @@ pub fn run(order: &Order, watch: &dyn Watch) -> Result<Verdict, String> {
         context: Context { world: world.clone(), network: Arc::new(Network::new(world.clone())), recorder: stage.recorder.clone() },
     };
 
-    let findings = sampler::meanwhile(&world, &order.folder, stage.recorder.start(), || {
-        play(order, &plan, &stage, &villain, &workloads, &rng, watch)
-    })?;
+    let performance = Performance { order, plan: &plan, stage: &stage, villain: &villain, workloads: &workloads, rng: &rng, watch };
+    let findings = sampler::meanwhile(&world, &order.folder, stage.recorder.start(), || performance.play())?;
 
     watch.phase("checking");
     let history = stage.recorder.finish().map_err(|error| error.to_string())?;
     let verdict = judge(order, &plan, &workloads, &history, findings)?;
     conclude(order, &history, &verdict)?;
     Ok(verdict)
-}
-
-/// Everything between the first operation and the last; what it showed besides the history.
-fn play(
-    order: &Order,
-    plan: &Plan,
-    stage: &Stage,
-    villain: &Villain,
-    workloads: &[Box<dyn Workload>],
-    rng: &Rng,
-    watch: &dyn Watch,
-) -> Vec<Verdict> {
-    let world = &stage.world;
-    watch.phase("working under faults");
-    let mut findings = vec![perform(order, plan, stage, villain, workloads, rng, watch)];
-    watch.phase("reading everything");
-    findings.extend(converged(world));
-    epilogue(stage, workloads, rng, "quiet");
-    watch.phase("killing and starting everything");
-    world.nodes().for_each(Node::kill);
-    let again = villain.heal(HEAL);
-    findings.push(outcome("restart", again, "all nodes were killed at once and serve again"));
-    findings.extend(converged(world));
-    epilogue(stage, workloads, rng, "restarted");
-    findings.push(crashes(world));
-    findings
 }
 
 fn planned(order: &Order, plan: &Plan) -> serde_json::Value {
@@ -174,60 +147,113 @@ fn save(folder: &Path, name: &str, value: &serde_json::Value) -> Result<(), Stri
     fs::write(folder.join(name), text + "\n").map_err(|error| format!("{name}: {error}"))
 }
 
-/// Work and faults at once, then healing while work goes on; whether everything came back.
-fn perform(
-    order: &Order,
-    plan: &Plan,
-    stage: &Stage,
-    villain: &Villain,
-    workloads: &[Box<dyn Workload>],
-    rng: &Rng,
-    watch: &dyn Watch,
-) -> Verdict {
-    let (is_over, good, bad) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
-    let total: usize = workloads.iter().map(|workload| workload.processes(&stage.world)).sum();
-    let gap = total as f64 / order.rate.max(0.1);
-    let begin = Instant::now();
-    std::thread::scope(|scope| {
-        for workload in workloads {
-            for slot in 0..workload.processes(&stage.world) {
-                let (is_over, good, bad) = (&is_over, &good, &bad);
-                let rng = rng.fork(&format!("{} {slot}", workload.name()));
-                scope.spawn(move || {
-                    let mut pace = rng.fork("pace");
-                    enter(stage);
-                    let mut actor = Actor::new(stage, workload.name(), slot, workload.seat(&stage.world, slot), rng);
-                    let mut due = begin + Duration::from_secs_f64(pace.exponential(gap));
-                    while !is_over.load(Ordering::Relaxed) {
-                        std::thread::sleep(due.saturating_duration_since(Instant::now()).min(Duration::from_millis(200)));
-                        if Instant::now() < due {
-                            continue;
-                        }
-                        actor.steps += 1;
-                        workload.step(&mut actor);
-                        let (ok, not) = actor.take_counts();
-                        good.fetch_add(ok, Ordering::Relaxed);
-                        bad.fetch_add(not, Ordering::Relaxed);
-                        // Who was held up does not catch up: that would be a load of its own.
-                        due = due.max(Instant::now() - Duration::from_secs_f64(gap)) + Duration::from_secs_f64(pace.exponential(gap));
-                    }
-                });
+/// What is between the first operation and the last: who does what in which world.
+struct Performance<'a> {
+    order: &'a Order,
+    plan: &'a Plan,
+    stage: &'a Stage,
+    villain: &'a Villain,
+    workloads: &'a [Box<dyn Workload>],
+    rng: &'a Rng,
+    watch: &'a dyn Watch,
+}
+
+/// What its threads tell each other.
+struct Course {
+    begin: Instant,
+    is_over: AtomicBool,
+    good: AtomicU64,
+    bad: AtomicU64,
+}
+
+impl Performance<'_> {
+    /// All of it; what it showed besides the history.
+    fn play(&self) -> Vec<Verdict> {
+        let world = &self.stage.world;
+        self.watch.phase("working under faults");
+        let mut findings = vec![self.work()];
+        self.watch.phase("reading everything");
+        findings.extend(converged(world));
+        self.epilogue("quiet");
+        self.watch.phase("killing and starting everything");
+        world.nodes().for_each(Node::kill);
+        let again = self.villain.heal(HEAL);
+        findings.push(outcome("restart", again, "all nodes were killed at once and serve again"));
+        findings.extend(converged(world));
+        self.epilogue("restarted");
+        findings.push(crashes(world));
+        findings
+    }
+
+    /// Work and faults at once, then healing while work goes on; whether everything came back.
+    fn work(&self) -> Verdict {
+        let course = Course { begin: Instant::now(), is_over: AtomicBool::new(false), good: AtomicU64::new(0), bad: AtomicU64::new(0) };
+        let total: usize = self.workloads.iter().map(|workload| workload.processes(&self.stage.world)).sum();
+        let gap = total as f64 / self.order.rate.max(0.1);
+        std::thread::scope(|scope| {
+            let course = &course;
+            for workload in self.workloads {
+                for slot in 0..workload.processes(&self.stage.world) {
+                    scope.spawn(move || self.process(course, workload.as_ref(), slot, gap));
+                }
             }
+            scope.spawn(|| {
+                while !course.is_over.load(Ordering::Relaxed) {
+                    let (good, bad) = (course.good.load(Ordering::Relaxed), course.bad.load(Ordering::Relaxed));
+                    self.watch.progress(course.begin.elapsed().as_secs_f64(), good, bad);
+                    std::thread::sleep(Duration::from_millis(500));
+                }
+            });
+            self.villain.act(self.plan, course.begin, &AtomicBool::new(false));
+            let rest = Duration::from_secs(self.order.seconds).saturating_sub(course.begin.elapsed());
+            std::thread::sleep(rest);
+            let healed = self.villain.heal(HEAL);
+            std::thread::sleep(TAIL);
+            course.is_over.store(true, Ordering::Relaxed);
+            outcome("recovery", healed, "all nodes serve after the last fault, without any help but unseal keys")
+        })
+    }
+
+    /// One process of a workload: a step about every `gap` seconds until the course is over.
+    fn process(&self, course: &Course, workload: &dyn Workload, slot: usize, gap: f64) {
+        let stage = self.stage;
+        let rng = self.rng.fork(&format!("{} {slot}", workload.name()));
+        let mut pace = rng.fork("pace");
+        enter(stage);
+        let mut actor = Actor::new(stage, workload.name(), slot, workload.seat(&stage.world, slot), rng);
+        let mut due = course.begin + Duration::from_secs_f64(pace.exponential(gap));
+        while !course.is_over.load(Ordering::Relaxed) {
+            std::thread::sleep(due.saturating_duration_since(Instant::now()).min(Duration::from_millis(200)));
+            if Instant::now() < due {
+                continue;
+            }
+            actor.steps += 1;
+            workload.step(&mut actor);
+            let (ok, not) = actor.take_counts();
+            course.good.fetch_add(ok, Ordering::Relaxed);
+            course.bad.fetch_add(not, Ordering::Relaxed);
+            // Who was held up does not catch up: that would be a load of its own.
+            due = due.max(Instant::now() - Duration::from_secs_f64(gap)) + Duration::from_secs_f64(pace.exponential(gap));
         }
-        scope.spawn(|| {
-            while !is_over.load(Ordering::Relaxed) {
-                watch.progress(begin.elapsed().as_secs_f64(), good.load(Ordering::Relaxed), bad.load(Ordering::Relaxed));
-                std::thread::sleep(Duration::from_millis(500));
-            }
+    }
+
+    /// Final reads of every workload, through each node in turn.
+    fn epilogue(&self, when: &str) {
+        let &Self { stage, workloads, rng, .. } = self;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                enter(stage);
+                for workload in workloads {
+                    let seats = (0..workload.processes(&stage.world)).map(|slot| workload.seat(&stage.world, slot));
+                    let nodes: BTreeMap<&str, &Node> = seats.map(|node| (node.name.as_str(), node)).collect();
+                    for (slot, node) in nodes.into_values().enumerate() {
+                        let rng = rng.fork(&format!("{} {when} {slot}", workload.name()));
+                        workload.finish(&mut Actor::new(stage, workload.name(), slot, node, rng));
+                    }
+                }
+            });
         });
-        villain.act(plan, begin, &AtomicBool::new(false));
-        let rest = Duration::from_secs(order.seconds).saturating_sub(begin.elapsed());
-        std::thread::sleep(rest);
-        let healed = villain.heal(HEAL);
-        std::thread::sleep(TAIL);
-        is_over.store(true, Ordering::Relaxed);
-        outcome("recovery", healed, "all nodes serve after the last fault, without any help but unseal keys")
-    })
+    }
 }
 
 fn enter(stage: &Stage) {
@@ -251,23 +277,6 @@ fn converged(world: &World) -> Vec<Verdict> {
         outcome(&format!("convergence {}", secondary.name), result.map(drop), &good)
     };
     secondaries.iter().map(one).collect()
-}
-
-/// Final reads of every workload, through each node in turn.
-fn epilogue(stage: &Stage, workloads: &[Box<dyn Workload>], rng: &Rng, when: &str) {
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            enter(stage);
-            for workload in workloads {
-                let seats = (0..workload.processes(&stage.world)).map(|slot| workload.seat(&stage.world, slot));
-                let nodes: BTreeMap<&str, &Node> = seats.map(|node| (node.name.as_str(), node)).collect();
-                for (slot, node) in nodes.into_values().enumerate() {
-                    let rng = rng.fork(&format!("{} {when} {slot}", workload.name()));
-                    workload.finish(&mut Actor::new(stage, workload.name(), slot, node, rng));
-                }
-            }
-        });
-    });
 }
 
 /// Nodes that ended without being asked to, and panics in logs.

@@ -17,7 +17,6 @@ use crate::world::node::Node;
 
 use super::Workload;
 use super::actor::Actor;
-use super::stage::Stage;
 
 /// The workload.
 #[derive(Default)]
@@ -34,10 +33,6 @@ impl Workload for Seal {
     /// Keys change seldom.
     fn enough(&self) -> usize {
         3
-    }
-
-    fn set_up(&self, _stage: &Stage) -> Result<(), String> {
-        Ok(())
     }
 
     /// One: two rekeys at once cancel each other.

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::json;
 
 use crate::check::{Verdict, monotonic as check};
-use crate::client::outcome::Outcome;
+use crate::client::outcome::{Outcome, usual_refusal};
 use crate::core::{History, Kind, Value};
 use crate::world::World;
 use crate::world::node::Node;
@@ -36,8 +36,7 @@ impl Workload for Sessions {
     }
 
     fn set_up(&self, stage: &Stage) -> Result<(), String> {
-        stage.world.first().must(&format!("sys/mounts/{MOUNT}"), &json!({"type": "kv", "options": {"version": "2"}}))?;
-        stage.world.first().must(&format!("{MOUNT}/config"), &json!({"max_versions": 1})).map(drop)
+        kv::mount(stage.world.first(), MOUNT, 1)
     }
 
     fn seat<'w>(&self, world: &'w World, slot: usize) -> &'w Node {
@@ -56,7 +55,7 @@ impl Workload for Sessions {
         if is_write {
             let value = i64::try_from(actor.steps).unwrap_or(i64::MAX);
             let begun = actor.begin_with("write", pair(Value::Nil, value.into()), [("session", session.into())]);
-            let outcome = Outcome::of(actor.ask(kv::write(MOUNT, &key, &json!(value), None)), true, kv::is_refusal);
+            let outcome = Outcome::of(actor.ask(kv::write(MOUNT, &key, &json!(value), None)), true, usual_refusal);
             let mut position = None;
             let kind = actor.end(&begun, &outcome, |reply| {
                 position = reply.headers.get("x-coffer-wal").and_then(|text| text.parse::<i64>().ok());
@@ -93,7 +92,7 @@ impl Sessions {
         let begun = actor.begin_with("read", pair(Value::Nil, Value::Nil), [("session", session.into()), ("asked", asked.into())]);
         let outcome = match actor.ask(kv::read(MOUNT, key)) {
             Ok(reply) if kv::is_absent(&reply) => Outcome::Ok(reply),
-            answer => Outcome::of(answer, false, kv::is_refusal),
+            answer => Outcome::of(answer, false, usual_refusal),
         };
         actor.end(&begun, &outcome, |reply| {
             if kv::is_absent(reply) {

@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::check::{Verdict, setfull};
-use crate::client::outcome::Outcome;
+use crate::client::outcome::{Outcome, usual_refusal};
 use crate::core::{History, Value};
 use serde_json::json;
 
@@ -29,8 +29,7 @@ impl Workload for Set {
     }
 
     fn set_up(&self, stage: &Stage) -> Result<(), String> {
-        stage.world.first().must(&format!("sys/mounts/{MOUNT}"), &json!({"type": "kv", "options": {"version": "2"}}))?;
-        stage.world.first().must(&format!("{MOUNT}/config"), &json!({"max_versions": 1})).map(drop)
+        kv::mount(stage.world.first(), MOUNT, 1)
     }
 
     fn step(&self, actor: &mut Actor<'_>) {
@@ -40,7 +39,7 @@ impl Workload for Set {
         let element = self.next.fetch_add(1, Ordering::Relaxed);
         let begun = actor.begin("add", element);
         let answer = actor.ask(kv::write(MOUNT, &format!("all/{element}"), &json!(element), Some(0)));
-        let outcome = Outcome::of(answer, true, kv::is_refusal);
+        let outcome = Outcome::of(answer, true, usual_refusal);
         actor.end(&begun, &outcome, |_| Ok(Value::Int(element)));
     }
 
@@ -58,7 +57,7 @@ fn list(actor: &mut Actor<'_>) {
     let begun = actor.begin("read", Value::Nil);
     let outcome = match actor.ask(kv::list(MOUNT, "all/")) {
         Ok(reply) if kv::is_absent(&reply) => Outcome::Ok(reply),
-        answer => Outcome::of(answer, false, kv::is_refusal),
+        answer => Outcome::of(answer, false, usual_refusal),
     };
     actor.end(&begun, &outcome, |reply| {
         let numbers = kv::names(reply).into_iter().map(|name| name.parse::<i64>().map_err(|_| format!("`{name}` was never added")));

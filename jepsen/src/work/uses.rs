@@ -10,7 +10,6 @@ use crate::client::outcome::Outcome;
 use crate::core::{History, Value};
 
 use super::actor::Actor;
-use super::stage::Stage;
 use super::{Workload, decided};
 
 const LIMITS: &[i64] = &[1, 2, 10];
@@ -33,10 +32,6 @@ pub struct Uses {
 impl Workload for Uses {
     fn name(&self) -> &'static str {
         "uses"
-    }
-
-    fn set_up(&self, _stage: &Stage) -> Result<(), String> {
-        Ok(())
     }
 
     fn step(&self, actor: &mut Actor<'_>) {

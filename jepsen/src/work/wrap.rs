@@ -10,7 +10,6 @@ use crate::client::outcome::Outcome;
 use crate::core::{History, Value};
 
 use super::actor::Actor;
-use super::stage::Stage;
 use super::{Workload, decided};
 
 /// Tries of each token.
@@ -26,10 +25,6 @@ pub struct Wrap {
 impl Workload for Wrap {
     fn name(&self) -> &'static str {
         "wrap"
-    }
-
-    fn set_up(&self, _stage: &Stage) -> Result<(), String> {
-        Ok(())
     }
 
     fn processes(&self, _world: &crate::world::World) -> usize {

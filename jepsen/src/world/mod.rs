@@ -129,6 +129,12 @@ impl World {
         self.clusters.iter().find(|cluster| cluster.name == name)
     }
 
+    /// A node for each number: of each cluster in turn, and of each of its nodes in turn.
+    pub fn across(&self, slot: usize) -> &Node {
+        let cluster = &self.clusters[slot % self.clusters.len()];
+        &cluster.nodes[slot / self.clusters.len() % cluster.nodes.len()]
+    }
+
     /// The first cluster: alone, or the primary.
     pub fn first(&self) -> &Cluster {
         &self.clusters[0]
