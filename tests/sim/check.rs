@@ -1,5 +1,6 @@
 //! What the histories show, by `jepsen`'s checkers. A verdict that is not known is as bad as a false one.
 
+use jepsen::check::setfull::{self, Stale};
 use jepsen::check::{Valid, Verdict, register};
 use jepsen::core::{History, Kind, Value};
 
@@ -13,7 +14,8 @@ pub fn history(workload: &'static str, history: &History) -> Result<(), String> 
     match workload {
         REGISTER if !history.ops.iter().any(|op| op.kind == Kind::Ok) => Err("no client ever succeeded".to_owned()),
         REGISTER => holds(register::check(history).map_err(|error| error.to_string())?),
-        SET => set(history),
+        // Sets are read at the end only: nothing may be missed in any read.
+        SET => holds(setfull::check(history, Stale::Refused).map_err(|error| error.to_string())?),
         USES => uses(history),
         COPIES => copies(history),
         other => Err(format!("no checker for {other}")),
@@ -29,23 +31,6 @@ fn holds(verdict: Verdict) -> Result<(), String> {
         .map(ToString::to_string)
         .collect();
     if bad.is_empty() { Ok(()) } else { Err(bad.join("\n")) }
-}
-
-/// Every acknowledged element is in every final read, and nothing that was not added.
-fn set(history: &History) -> Result<(), String> {
-    let of = |kind: Kind| history.ops.iter().filter(move |op| op.f == "add" && op.kind == kind).filter_map(|op| op.value.as_int());
-    let acknowledged: Vec<i64> = of(Kind::Ok).collect();
-    let failed: std::collections::BTreeSet<i64> = of(Kind::Fail).collect();
-    let added: std::collections::BTreeSet<i64> = of(Kind::Invoke).filter(|element| !failed.contains(element)).collect();
-    for read in history.ops.iter().filter(|op| op.f == "read" && op.kind == Kind::Ok) {
-        let seen: std::collections::BTreeSet<i64> = read.value.as_list().unwrap_or_default().iter().filter_map(Value::as_int).collect();
-        let lost: Vec<&i64> = acknowledged.iter().filter(|element| !seen.contains(element)).collect();
-        let strange: Vec<&i64> = seen.difference(&added).collect();
-        if !lost.is_empty() || !strange.is_empty() {
-            return Err(format!("the set at {:?} has lost {lost:?} and has {strange:?} that failed or nobody added", read.node));
-        }
-    }
-    Ok(())
 }
 
 /// No token is used more often than it may be.
