@@ -18,12 +18,18 @@ use crate::types::limits::SECONDARIES_MAX;
 impl Accept for Handle {
     async fn accept(&self, secondary_id: String, stream: Duplex<FromPrimary, FromSecondary>) {
         let shared = &self.shared;
-        let Role::Primary { generation, .. } = shared.parts.store.role() else { return };
+        // A primary, or a cluster that was one and was demoted: what was acknowledged before is still shipped.
+        let (Role::Primary { generation, .. } | Role::Secondary { generation, filling: false, .. }) = shared.parts.store.role() else {
+            return;
+        };
         let stop = match &*self.running() {
             Some(running) => running.stop.child_token(),
             None => return,
         };
         let Some(mut visit) = Visit::begin(shared.clone(), secondary_id, stop.clone()) else { return };
+        if shared.follows_another() {
+            return;
+        }
         let grown = *shared.feed.position().borrow();
         visit.why = Session::new(shared, visit.secondary.clone(), generation, grown).run(stream, stop).await;
     }

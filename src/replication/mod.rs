@@ -21,6 +21,7 @@
 //! | a frame is lost, doubled, or comes late | the state machine refuses it; say again where we stand |
 //! | a proposal's outcome is not known | close; the next greeting reads where the store stands |
 //! | the primary was replaced while away | its first secondary of a later generation fences it: no more shared writes |
+//! | the primary is demoted while a secondary lacks records | it ships them still, until it follows another |
 //! | the secondary is slow | the primary reads no further than the link takes |
 //!
 //! Not here: who may enable replication (`core::sys::replication`), certificates (`cluster`), what `apply` refuses (`machine`).
@@ -121,6 +122,11 @@ impl Shared {
         }
     }
 
+    /// A secondary that has a primary. One that has none was demoted, and may still have secondaries of its own.
+    fn follows_another(&self) -> bool {
+        self.parts.store.role().is_secondary() && !self.parts.primary.addrs().is_empty()
+    }
+
     /// What secondaries are told: `https://host:port` of each node of this cluster, unless the operator named other ways in.
     fn cluster_addrs(&self) -> Vec<String> {
         if let Some(told) = self.parts.primary.told() {
@@ -207,7 +213,14 @@ impl Handle {
                 self.shared.status.stands(reader_at.wal);
                 self.shared.status.describe_primary(now)
             }
-            Role::Secondary { .. } => self.shared.status.describe_secondary(reader_at, now),
+            Role::Secondary { .. } => {
+                let mut shown = self.shared.status.describe_secondary(reader_at, now);
+                if !self.shared.follows_another() {
+                    self.shared.status.stands(reader_at.wal);
+                    shown.extend(self.shared.status.describe_primary(now).into_iter().filter(|(name, _)| name == "secondaries"));
+                }
+                shown
+            }
         }
     }
 
@@ -289,7 +302,7 @@ impl Handle {
             gauge(metrics::LAST_REMOTE_WAL, positions.performance.wal.0);
         }
         let mut now = BTreeSet::new();
-        if role.is_primary() {
+        if !self.shared.follows_another() {
             self.shared.status.stands(positions.performance.wal);
         }
         for (secondary, lag_ms, records) in self.shared.status.lags(parts.clock.now()) {
@@ -320,6 +333,9 @@ async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         again.borrow_and_update();
         let role = shared.parts.store.role();
         let cut = stop.child_token();
+        if shared.follows_another() {
+            shared.cut_all();
+        }
         let link = async {
             if role.is_secondary() {
                 follower::follow(&shared, &cut).await;

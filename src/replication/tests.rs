@@ -257,6 +257,31 @@ async fn a_history_that_parted_is_overwritten_by_the_new_primary() {
 }
 
 #[tokio::test]
+async fn a_cluster_that_was_demoted_ships_what_its_secondary_lacks_until_it_follows_another() {
+    let (old, new) = pair();
+    new.becomes(&old).await;
+    *new.link.is_down.lock().unwrap() = true;
+    new.link.cut.lock().unwrap().cancel();
+    old.write("tail", "acknowledged while the link was down");
+    old.record.0.lock().unwrap().clear();
+    old.set_role(secondary_role(1, false));
+    *new.link.is_down.lock().unwrap() = false;
+    new.becomes(&old).await;
+    assert_eq!(old.handle.describe(Timestamp(0))["secondaries"][0]["lag_records"], 0);
+
+    *old.record.0.lock().unwrap() = vec!["https://other:1".to_owned()];
+    *old.link.is_down.lock().unwrap() = true;
+    old.handle.look_again();
+    let cut = async {
+        while new.handle.last_whole(Timestamp(0)).0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), cut).await.expect("its stream ends");
+    assert!(old.handle.describe(Timestamp(0)).get("secondaries").is_none());
+}
+
+#[tokio::test]
 async fn a_primary_that_meets_a_later_generation_is_fenced() {
     let (stale, newer) = pair();
     newer.becomes(&stale).await;

@@ -249,10 +249,7 @@ impl Replication {
             })
             .await;
         self.refresh();
-        written.map_err(|error| match error {
-            WriteError::Engine(error) => error,
-            other => EngineError::Unavailable(other.to_string()),
-        })
+        written.map_err(unwritten)
     }
 
     fn reconnect(&self) {
@@ -277,6 +274,13 @@ impl Replication {
 /// A call that does not fit the present mode, or is wrong as it stands.
 fn cannot(text: &str) -> EngineError {
     EngineError::Invalid(text.to_owned())
+}
+
+fn unwritten(error: WriteError) -> EngineError {
+    match error {
+        WriteError::Engine(error) => error,
+        other => EngineError::Unavailable(other.to_string()),
+    }
 }
 
 fn changed_meanwhile() -> EngineError {

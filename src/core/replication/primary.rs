@@ -48,7 +48,10 @@ fn lacking(links: &Map<String, Value>) -> Vec<String> {
     let behind = secondaries.iter().filter_map(lacks).filter(|(_, records)| *records > 0);
     behind
         .map(|(id, records)| {
-            format!("The secondary {id:?} lacks {records} records of this primary: promoted now, it would be without them. Another one, or this cluster, may have all.")
+            format!(
+                "The secondary {id:?} lacks {records} records of this primary: promoted now, it would be without them. It still gets them from \
+                 here, until this cluster follows another: wait until its lag_records is 0."
+            )
         })
         .collect()
 }
@@ -90,7 +93,8 @@ impl Replication {
             tracing::warn!("demoted before every connected secondary had all records");
         }
         let lacking = lacking(&self.links.describe());
-        self.change_role(Role::Secondary { set, generation, filling: false }, &RoleRecord::default(), true).await?;
+        // Its secondaries stay known: those that lack records get them from here until this cluster follows another.
+        self.change_role(Role::Secondary { set, generation, filling: false }, &RoleRecord::default(), false).await?;
         let reply = Reply::empty().warn(DEMOTED).warn(NO_SHARED_WRITES);
         Ok(lacking.into_iter().fold(reply, Reply::warn))
     }
@@ -175,14 +179,13 @@ impl Replication {
         Ok(Reply::empty())
     }
 
-    /// Whether the secondary that shows this certificate is known and not revoked.
+    /// Whether the secondary that shows this certificate is known and not revoked. A cluster that was demoted knows its secondaries until
+    /// it follows another: what they lack they get from it.
     ///
     /// # Errors
     /// Why not, with a text for the secondary's operator.
     pub fn admits(&self, secondary_id: &str, fingerprint: &str) -> Result<(), &'static str> {
-        if !self.ctx.store.role().is_primary() {
-            return Err(NO_LONGER_PRIMARY);
-        }
+        let role = self.ctx.store.role();
         #[cfg(feature = "chaos")]
         if bug!(39) && crate::chaos::counted(39, &format!("{self:p}/{secondary_id}")) > 0 {
             return Err(REVOKED);
@@ -190,6 +193,7 @@ impl Replication {
         let mut txn = self.ctx.begin().map_err(|_| "this node is sealed")?;
         match SecondaryRecord::read(&mut txn, secondary_id) {
             Ok(Some(record)) if record.fingerprint == fingerprint => Ok(()),
+            Ok(_) if !role.is_primary() => Err(NO_LONGER_PRIMARY),
             Ok(_) => Err(REVOKED),
             Err(_) => Err("what is known of this secondary cannot be read"),
         }

@@ -7,10 +7,12 @@ use serde_json::json;
 use super::bundle::{Activation, Bundle};
 use super::primary::DISABLED;
 use super::record::{KnownPrimary, Promotion, RoleRecord};
-use super::{Replication, Wholeness, cannot};
+use super::{Replication, Wholeness, cannot, unwritten};
 use crate::core::join::JoinTarget;
+use crate::core::keys;
 use crate::engine::{Call, EngineError, Reply};
 use crate::machine::Role;
+use crate::types::limits::SECONDARIES_MAX;
 use crate::types::{Generation, SetId, go_duration};
 
 const FOUND: &str = "Vault has successfully found secondary information; it may take a while to perform setup tasks. Vault will be \
@@ -136,15 +138,29 @@ impl Replication {
                     return self.follow_anew(bundle).await;
                 }
                 let primary = known(bundle);
-                self.change_record(|record| {
-                    record.primary = Some(primary.clone());
-                    Ok(())
-                })
-                .await?;
+                self.follow(&primary).await?;
                 self.reconnect();
                 Ok(Reply::empty().warn(FOUND))
             }
         }
+    }
+
+    /// Remembers another primary of the same set, and forgets its own secondaries, which a cluster that was demoted still serves.
+    pub(super) async fn follow(&self, primary: &KnownPrimary) -> Result<(), EngineError> {
+        let written = self
+            .ctx
+            .write(|txn| {
+                let mut record = RoleRecord::read(txn)?;
+                record.primary = Some(primary.clone());
+                txn.put(keys::replication_role(), record.row());
+                for id in txn.children(&keys::secondaries(), None, SECONDARIES_MAX)? {
+                    txn.delete(keys::secondary(&id));
+                }
+                Ok(())
+            })
+            .await;
+        self.refresh();
+        written.map_err(unwritten)
     }
 
     /// What the activation token in the request stands for. It is spent by this, but for this cluster, which may ask again.

@@ -58,6 +58,10 @@ impl Replication {
                 shown.extend(object(secondary::describe(&record)));
                 shown.insert("last_remote_wal".to_owned(), json!(positions.performance.wal.0));
                 shown.extend(links);
+                if record.primary.is_none() {
+                    // It was demoted: whom it still serves.
+                    shown.insert("known_secondaries".to_owned(), self.known_secondaries());
+                }
                 let clashes = clashes(reader.as_ref()).unwrap_or_default();
                 if !clashes.is_empty() {
                     let reason = format!(

@@ -271,6 +271,38 @@ async fn a_call_in_the_wrong_mode_names_the_mode_and_the_right_call() {
 }
 
 #[tokio::test]
+async fn a_cluster_that_was_demoted_admits_its_secondaries_until_it_follows_another() {
+    let (primary, other, _) = pair().await;
+    let token = token_for(&primary, "eu").await;
+    let enable = json!({ "token": token, "primary_api_addr": "http://primary" });
+    post(&other, "secondary/enable", enable).await.unwrap();
+    let known = || {
+        let mut txn = primary.core.replication().ctx.begin().unwrap();
+        super::record::SecondaryRecord::read(&mut txn, "eu").unwrap()
+    };
+    let shown = known().unwrap().fingerprint;
+    post(&primary, "primary/demote", json!({})).await.unwrap();
+    active(&primary).await;
+    assert_eq!(primary.core.replication().admits("eu", &shown), Ok(()));
+    assert!(primary.core.replication().admits("eu", "of another").unwrap_err().contains("not a performance primary"));
+    assert_eq!(primary.core.replication().status()["known_secondaries"], json!(["eu"]));
+    let refusal = ServeSecondary::bootstrap(primary.core.as_ref(), "eu").await.unwrap_err();
+    assert!(refusal.contains("no performance primary"), "a new one is not filled from here: {refusal}");
+
+    let now = crate::types::Timestamp(1);
+    let authority = crate::crypto::cert::Authority::create("new", now).unwrap();
+    let peer = crate::crypto::cert::Peer::Secondary("old".to_owned());
+    let other = super::record::KnownPrimary {
+        secondary_id: "old".to_owned(),
+        identity: authority.issue(&peer, now, crate::types::Ttl(3600)).unwrap(),
+        cluster_addrs: vec!["https://new:8201".to_owned()],
+    };
+    primary.core.replication().follow(&other).await.unwrap();
+    assert!(known().is_none());
+    assert!(primary.core.replication().admits("eu", &shown).is_err());
+}
+
+#[tokio::test]
 async fn a_cluster_is_demoted_and_promoted_in_the_same_set() {
     let (primary, _, links) = pair().await;
     let set = primary.ground.store.role().set().cloned();
