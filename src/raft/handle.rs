@@ -17,6 +17,7 @@ use super::adapter::StateMachine;
 use super::contact::{Heard, RoundTrips, contacts};
 use super::log::LogControl;
 use super::log_thread::LogCounts;
+use super::proposals::{Ended, Proposals};
 use super::receiver::Gated;
 use super::transport::Receiver;
 use super::types::{Payload, Seat, Types};
@@ -40,6 +41,7 @@ const PROOF_TRUSTED: Duration = Duration::from_secs(10);
 /// A running member of a Raft group.
 pub struct Raft {
     raft: openraft::Raft<Types, StateMachine>,
+    proposals: Proposals,
     log: LogControl,
     store: Arc<dyn Physical>,
     receiver: Arc<Gated>,
@@ -66,6 +68,7 @@ impl Raft {
     ) -> Self {
         let heard = receiver.heard.clone();
         Self {
+            proposals: Proposals::to(raft.clone()),
             raft,
             log,
             store,
@@ -149,10 +152,10 @@ impl Consensus for Raft {
         }
         let began = Instant::now();
         let written = loop {
-            let written = timeout(COMMIT_TIMEOUT, self.raft.client_write(Payload(bytes.clone()))).await;
+            let written = timeout(COMMIT_TIMEOUT, self.proposals.write(Payload(bytes.clone()))).await;
             // A leader without a lease has appended nothing, and usually has one in a moment: it was just elected.
             match &written {
-                Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to))))
+                Ok(Ok(Err(ClientWriteError::ForwardToLeader(to))))
                     if to.reason == ForwardReason::LeaseExpired && began.elapsed() < LEASE_WAIT =>
                 {
                     tokio::time::sleep(LEASE_PAUSE).await;
@@ -161,21 +164,21 @@ impl Consensus for Raft {
             }
         };
         match written {
-            Ok(Ok(written)) => {
+            Ok(Ok(Ok(written))) => {
                 metrics::committed(began.elapsed(), len);
                 // Without an outcome the entry was not a command of ours, which cannot be; saying "unknown" is never wrong.
                 written.data.outcome.ok_or(CommitError::Unknown)
             }
             // Refused before it was appended. Any other error, or none in time, leaves it open whether it commits.
-            Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to)))) => {
+            Ok(Ok(Err(ClientWriteError::ForwardToLeader(to)))) => {
                 let leader = to.leader_id.map(NodeId).filter(|leader| leader.0 != *self.raft.node_id());
                 Err(CommitError::NotLeader { leader })
             }
-            Ok(Err(error)) => {
+            Ok(Ok(Err(error))) => {
                 tracing::warn!(%error, "the outcome of an entry is not known");
                 Err(CommitError::Unknown)
             }
-            Err(_) => Err(CommitError::Unknown),
+            Ok(Err(Ended)) | Err(_) => Err(CommitError::Unknown),
         }
     }
 

@@ -20,6 +20,7 @@ mod log_thread;
 mod membership;
 mod metrics;
 mod network;
+mod proposals;
 mod receiver;
 mod removal;
 mod service;

@@ -46,9 +46,17 @@ pub(super) struct Config {
 /// What is known of one version.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Version {
+    #[serde(rename = "c", alias = "created_ms")]
     created_ms: u64,
+    #[serde(rename = "d", alias = "deletion_ms", default, skip_serializing_if = "Option::is_none")]
     deletion_ms: Option<u64>,
+    #[serde(rename = "x", alias = "destroyed", default, skip_serializing_if = "is_not")]
     destroyed: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_not(is: &bool) -> bool {
+    !is
 }
 
 /// What is known of one key.
