@@ -34,6 +34,8 @@ pub struct Clients {
     pub tokens: std::sync::Mutex<Vec<String>>,
     /// Set when clients are to stop.
     pub is_over: AtomicBool,
+    /// How many have not stopped yet.
+    working: AtomicU64,
     /// Values that were never written before.
     next: AtomicU64,
 }
@@ -53,6 +55,7 @@ impl Clients {
             histories: Histories::default(),
             tokens: tokens.into(),
             is_over: AtomicBool::new(false),
+            working: AtomicU64::new(0),
             next: AtomicU64::new(1),
         })
     }
@@ -92,9 +95,15 @@ impl Clients {
         for cluster in 0..plan.sizes.len() {
             for number in 0..plan.clients {
                 let rng = Rng::new(plan.seed, &format!("client {cluster} {number}"));
+                self.working.fetch_add(1, Ordering::Relaxed);
                 tokio::spawn(self.clone().work(cluster, rng));
             }
         }
+    }
+
+    /// Whether all have stopped: nothing is under way any more.
+    pub fn have_stopped(&self) -> bool {
+        self.working.load(Ordering::Relaxed) == 0
     }
 
     async fn work(self: Arc<Self>, cluster: usize, mut rng: Rng) {
@@ -116,6 +125,7 @@ impl Clients {
                 _ => self.keep_here(cluster, host).await,
             }
         }
+        self.working.fetch_sub(1, Ordering::Relaxed);
     }
 
     async fn read(&self, cluster: usize, host: HostId, rng: &mut Rng, process: &mut u64, workload: &'static str) {

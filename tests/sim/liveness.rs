@@ -77,6 +77,8 @@ pub async fn check(world: &Arc<World>, clients: &Arc<Clients>, keys: &[Keys]) ->
     for host in &hosts {
         recount(&world.slot(*host).store()).map_err(|why| format!("{}: {why}", trace::name(*host)))?;
     }
+    // A last read is one that began after the last addition had ended.
+    world.wait("the clients have stopped", WITHIN, || clients.have_stopped()).await?;
     for cluster in &clusters {
         for host in wanted(*cluster) {
             clients.read_set(*cluster, host, &world.names[host.0]).await?;
