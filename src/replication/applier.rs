@@ -87,7 +87,7 @@ pub enum Phase {
     Streaming,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum State {
     Greeting,
     Streaming(VecDeque<Frame>),
@@ -95,7 +95,7 @@ enum State {
     Closed,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Frame {
     generation: Generation,
     after: Position,
@@ -104,7 +104,7 @@ struct Frame {
 }
 
 /// Rows whose page's own rows are not read yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Rows {
     page: PageId,
     rows: Vec<(String, Bytes)>,
@@ -112,7 +112,7 @@ struct Rows {
 }
 
 /// One stream from the primary.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Applier {
     state: State,
     is_proposing: bool,

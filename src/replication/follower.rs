@@ -13,7 +13,7 @@ use super::applier::{Applier, ApplyAction, ApplyEvent, Phase};
 use super::link::{Duplex, FromPrimary, FromSecondary, LinkError};
 use super::status::Connection;
 use super::{Parts, Shared};
-use crate::machine::{Command, Outcome, Role};
+use crate::machine::{Batch, Command, Outcome, Role};
 use crate::raft::CommitError;
 use crate::storage::StorageError;
 use crate::types::limits::FAILOVER_PATIENCE;
@@ -50,9 +50,15 @@ pub(super) async fn follow(shared: &Shared, stop: &CancellationToken) {
             Ok(stream) => {
                 shared.status.connection(Connection::Ready, None, clock.now());
                 let mut following = Following::new(shared);
+                let run = async {
+                    match settle_earlier(&shared.parts).await {
+                        Ok(()) => following.run(stream).await,
+                        Err(why) => why,
+                    }
+                };
                 let why = tokio::select! {
                     () = stop.cancelled() => return,
-                    why = following.run(stream) => why,
+                    why = run => why,
                 };
                 if following.streamed {
                     (pause, lost) = (PAUSE_FIRST, None);
@@ -76,6 +82,18 @@ pub(super) async fn follow(shared: &Shared, stop: &CancellationToken) {
         if !may_be_failover {
             pause = (pause * 2).min(PAUSE_MAX);
         }
+    }
+}
+
+/// What an earlier stream proposed may be committed late, and would then change rows under a comparison that has read them: a row that
+/// the primary no longer has could come back. An entry that changes nothing comes after it in the log; when that is there, nothing of
+/// before is under way any more.
+async fn settle_earlier(parts: &Parts) -> Result<(), String> {
+    let nothing = Command::Write(Batch { at: parts.clock.now(), ..Batch::default() });
+    match parts.raft.propose(&nothing).await {
+        Ok(Outcome::Committed(_)) => Ok(()),
+        Ok(outcome) => Err(format!("an entry that changes nothing was not accepted: {outcome:?}")),
+        Err(error) => Err(error.to_string()),
     }
 }
 

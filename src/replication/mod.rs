@@ -19,7 +19,7 @@
 //! | the primary, for longer than its records reach back | compare pages, fetch what differs |
 //! | a comparison, half way | compare anew; what was repaired no longer differs |
 //! | a frame is lost, doubled, or comes late | the state machine refuses it; say again where we stand |
-//! | a proposal's outcome is not known | close; the next greeting reads where the store stands |
+//! | a proposal's outcome is not known | close; the next link waits for an entry of its own before it reads where the store stands |
 //! | the primary was replaced while away | its first secondary of a later generation fences it: no more shared writes |
 //! | the primary is demoted while a secondary lacks records | it ships them still, until it follows another |
 //! | the secondary is slow | the primary reads no further than the link takes |
@@ -40,6 +40,8 @@ mod session;
 pub mod shipper;
 mod status;
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;
 

@@ -51,7 +51,7 @@ pub enum Need {
 pub struct NotAsked;
 
 /// One comparison with one snapshot.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Resync {
     snapshot: Position,
     generation: Generation,

@@ -71,7 +71,7 @@ pub enum ShipAction {
     Close(String),
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum State {
     /// The secondary has not said where it stands.
     Waiting,
@@ -92,7 +92,7 @@ enum State {
 }
 
 /// One stream to one secondary.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Shipper {
     generation: Generation,
     grown: Position,

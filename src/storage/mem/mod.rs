@@ -72,7 +72,7 @@ impl MemStore {
     }
 
     /// The sums of the pages that are not empty, of the tree over `scope`: what a simulation compares with every commit.
-    #[cfg(feature = "sim")]
+    #[cfg(any(test, feature = "sim"))]
     pub fn sums(&self, scope: Scope) -> Vec<(PageId, PageSum)> {
         let state = self.state();
         let within = state.now.pages.range((scope, PageId(0))..=(scope, PageId(u16::MAX)));
