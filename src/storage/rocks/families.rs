@@ -74,7 +74,8 @@ impl Family {
 /// Opens the database in `folder`, with all families.
 pub(super) fn open(folder: StateFolder, options: &RocksOptions) -> Result<Shared, StorageError> {
     let cache = Cache::new_lru_cache(options.cache_bytes);
-    let families = Family::ALL.map(|family| ColumnFamilyDescriptor::new(family.name(), options::family(options, &cache)));
+    let stagger = options::stagger(options);
+    let families = Family::ALL.map(|family| ColumnFamilyDescriptor::new(family.name(), options::family(options, &cache, stagger)));
     let db = DB::open_cf_descriptors(&options::database(options), folder.path(), families);
     let db = db.map_err(StorageError::rocks("open the state database"))?;
     folder.point_here()?;
