@@ -83,7 +83,7 @@ fn keep(board: &Scoreboard, folder: &Path, name: &str) -> anyhow::Result<()> {
     // Cargo runs a bench in the package's folder.
     fs::create_dir_all(folder)?;
     let path = folder.join(format!("{name}.json"));
-    fs::write(&path, serde_json::to_string_pretty(board)?).with_context(|| path.display().to_string())?;
+    fs::write(&path, serde_json::to_string(board)?).with_context(|| path.display().to_string())?;
     let shown = folder.join(format!("{name}.html"));
     fs::write(&shown, page::render(board)).with_context(|| shown.display().to_string())?;
     Ok(())
