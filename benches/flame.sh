@@ -16,4 +16,4 @@ trap 'rm -f "$samples"' EXIT
 perf record --quiet -F 199 --call-graph dwarf,16384 -p "$pids" -o "$samples" -- sleep "$seconds"
 perf script -i "$samples" --max-stack 96 2>/dev/null | inferno-collapse-perf |
   inferno-flamegraph --title "coffer, $(git rev-parse --short HEAD)" --minwidth 0.2 >"$out"
-echo "$out: $(grep -c '<title>' "$out") frames"
+echo "$out: $(grep -o '<title>' "$out" | wc -l) frames"
