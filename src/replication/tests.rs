@@ -314,6 +314,32 @@ async fn the_primary_may_write_during_a_comparison() {
 }
 
 #[tokio::test]
+async fn a_new_link_compares_nothing_before_an_entry_of_its_own_is_committed() {
+    let (primary, secondary) = pair();
+    secondary.becomes(&primary).await;
+    let before = secondary.raft.proposed.load(Ordering::Relaxed);
+    // What the last link proposed may still be on its way while nothing can be committed.
+    secondary.raft.lead(false);
+    let connects = secondary.link.connects.load(Ordering::Relaxed);
+    secondary.link.cut.lock().unwrap().cancel();
+    let again = async {
+        while secondary.link.connects.load(Ordering::Relaxed) < connects + 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), again).await.expect("it tries again");
+    assert_ne!(secondary.handle.describe(Timestamp(0))["state"], "stream-wals");
+    secondary.raft.lead(true);
+    let streams = async {
+        while secondary.handle.describe(Timestamp(0))["state"] != "stream-wals" {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), streams).await.expect("it streams");
+    assert_eq!(secondary.raft.proposed.load(Ordering::Relaxed), before + 1);
+}
+
+#[tokio::test]
 async fn a_link_cut_again_and_again_still_ends_equal() {
     let (primary, secondary) = pair();
     for round in 0..12 {
