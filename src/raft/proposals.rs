@@ -18,7 +18,6 @@ type Responder = openraft::raft::responder::ProgressResponder<Types, Written>;
 const WAITING_MAX: usize = 1024;
 
 /// Hands commands to openraft.
-#[derive(Clone)]
 pub struct Proposals(mpsc::Sender<(Payload, Responder)>);
 
 /// Raft has ended: whether the command was appended is not known.
@@ -26,7 +25,7 @@ pub struct Proposals(mpsc::Sender<(Payload, Responder)>);
 pub struct Ended;
 
 impl Proposals {
-    /// Starts forwarding to `raft`, until this and all its clones are gone or `raft` has ended.
+    /// Starts forwarding to `raft`, until this is gone or `raft` has ended.
     pub fn to(raft: openraft::Raft<Types, StateMachine>) -> Self {
         let (proposals, queue) = mpsc::channel(WAITING_MAX);
         tokio::spawn(forward(raft, queue));

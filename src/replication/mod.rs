@@ -219,7 +219,7 @@ impl Handle {
                 let mut shown = self.shared.status.describe_secondary(reader_at, now);
                 if !self.shared.follows_another() {
                     self.shared.status.stands(reader_at.wal);
-                    shown.extend(self.shared.status.describe_primary(now).into_iter().filter(|(name, _)| name == "secondaries"));
+                    shown.insert("secondaries".to_owned(), Value::from(self.shared.status.describe_secondaries(now)));
                 }
                 shown
             }

@@ -261,11 +261,11 @@ impl World {
     }
 
     /// All that may happen now.
-    fn acts(&self) -> impl Iterator<Item = Act> {
+    fn acts(&self) -> Vec<Act> {
         let all = [Act::Write, Act::Fence, Act::Demote, Act::Promote, Act::Follow, Act::Connect];
         let more = [Act::Hear, Act::Tell, Act::Commit, Act::Stray, Act::Lose, Act::Cut];
         let all = all.into_iter().chain(more).flat_map(|act| [act(0), act(1)]);
-        all.filter(|act| self.can(*act)).collect::<Vec<_>>().into_iter()
+        all.filter(|act| self.can(*act)).collect()
     }
 
     /// What must hold in every state.
@@ -325,20 +325,16 @@ impl World {
 
     /// Where nobody is primary any more, and one still knows the other as its secondary: that gets all, whatever was under way.
     fn drain(&mut self) -> Result<(), String> {
-        let is_due = |at: usize| self.sides[at].follows && self.sides[1 - at].serves();
-        if self.sides.iter().any(|side| side.role().is_primary()) || !(is_due(0) || is_due(1)) {
-            return Ok(());
-        }
+        let due = (0..2).find(|at| self.sides[*at].follows && self.sides[1 - at].serves());
+        let Some(at) = due.filter(|_| !self.sides.iter().any(|side| side.role().is_primary())) else { return Ok(()) };
         for _ in 0..300 {
             let acts = [Act::Stray, Act::Commit, Act::Tell, Act::Hear, Act::Connect].into_iter().flat_map(|act| [act(0), act(1)]);
             let Some(act) = acts.into_iter().find(|act| self.can(*act)) else { break };
             self.does(act);
         }
-        let [one, two] = &self.sides;
-        let is_stale = self.sides.iter().any(|side| {
-            !side.follows && side.role().generation() < self.sides[0].role().generation().max(self.sides[1].role().generation())
-        });
-        if one.at() == two.at() || is_stale { Ok(()) } else { Err(format!("{:?} is not shipped all of {:?}", one.at(), two.at())) }
+        let (side, other) = (&self.sides[at], &self.sides[1 - at]);
+        let is_stale = other.role().generation() < side.role().generation();
+        if side.at() == other.at() || is_stale { Ok(()) } else { Err(format!("{:?} is not shipped all of {:?}", side.at(), other.at())) }
     }
 
     /// Equal for states from which the same can happen.

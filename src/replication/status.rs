@@ -208,8 +208,13 @@ impl Status {
 
     /// The primary's part of the status body.
     pub fn describe_primary(&self, now: Timestamp) -> Map<String, Value> {
+        object(json!({ "state": "running", "secondaries": self.describe_secondaries(now) }))
+    }
+
+    /// The secondaries that this cluster serves.
+    pub fn describe_secondaries(&self, now: Timestamp) -> Vec<Value> {
         let inner = self.inner();
-        let secondaries: Vec<Value> = inner
+        inner
             .secondaries
             .iter()
             .map(|(id, peer)| {
@@ -218,8 +223,7 @@ impl Status {
                 shown.insert("state".to_owned(), json!(if peer.is_connected { peer.word } else { "idle" }));
                 Value::Object(shown)
             })
-            .collect();
-        object(json!({ "state": "running", "secondaries": secondaries }))
+            .collect()
     }
 
     /// The secondary's part of the status body. `at` is where its store stands.

@@ -220,9 +220,8 @@ pub async fn swap(world: &Arc<World>, keys: &[Keys], from: usize, to: usize) {
             }
             (Role::Secondary { .. }, Role::Secondary { .. }) => {
                 // The operator compares what both clusters tell of themselves: what one of them lacks would be lost.
-                let has_all = [from, to].iter().all(|cluster| open_positions(world, *cluster).windows(2).all(|pair| pair[0] == pair[1]))
-                    && open_positions(world, from).first() == open_positions(world, to).first();
-                if has_all {
+                let positions: Vec<_> = [from, to].into_iter().flat_map(|cluster| open_positions(world, cluster)).collect();
+                if positions.windows(2).all(|pair| pair[0] == pair[1]) {
                     let _ = ask(world, new, "PUT", &format!("{API}/secondary/promote"), &keys[to].root, &json!({})).await;
                 }
             }

@@ -34,7 +34,7 @@ use super::{BootstrapPackage, Context, PrimaryContact, WriteError, keys};
 use crate::barrier::Txn;
 use crate::crypto::cert::Identity;
 use crate::engine::{Call, EngineError, Reply};
-use crate::machine::{Applied, Batch, Command, Guard, Op, Outcome, Role};
+use crate::machine::{Applied, Batch, Command, Guard, Outcome, Role};
 use crate::storage::off_thread;
 use crate::types::Secret;
 use record::RoleRecord;
@@ -218,11 +218,12 @@ impl Replication {
         }
         // Guards the change, and is what a later change guards against.
         RoleRecord::read(&mut txn)?;
-        let removed = if forget_secondaries { self.without_secondaries(&txn)? } else { Vec::new() };
         txn.put(keys::replication_role(), record.row());
-        let mut batch: Batch = txn.into_batch(self.ctx.now());
+        if forget_secondaries {
+            primary::forget_secondaries(&mut txn)?;
+        }
+        let batch: Batch = txn.into_batch(self.ctx.now());
         debug_assert!(batch.guards.iter().any(|Guard::Unchanged { key, .. }| *key == keys::replication_role()));
-        batch.ops.extend::<Vec<Op>>(removed);
         failpoint!("generation-write.before", changed_meanwhile());
         match self.ctx.raft.propose(&Command::SetRole { role: role.clone(), batch }).await {
             Ok(Outcome::Committed(_)) => {
@@ -237,19 +238,25 @@ impl Replication {
         }
     }
 
-    /// Changes what is remembered, the role left as it is.
-    async fn change_record(&self, mut change: impl FnMut(&mut RoleRecord) -> Result<(), EngineError> + Send) -> Result<(), EngineError> {
+    /// Changes what is remembered, and other rows with it, the role left as it is.
+    async fn change_record(
+        &self,
+        mut change: impl FnMut(&mut Txn, &mut RoleRecord) -> Result<(), EngineError> + Send,
+    ) -> Result<(), EngineError> {
         let written = self
             .ctx
             .write(|txn| {
                 let mut record = RoleRecord::read(txn)?;
-                change(&mut record)?;
+                change(txn, &mut record)?;
                 txn.put(keys::replication_role(), record.row());
                 Ok(())
             })
             .await;
         self.refresh();
-        written.map_err(unwritten)
+        written.map_err(|error| match error {
+            WriteError::Engine(error) => error,
+            other => EngineError::Unavailable(other.to_string()),
+        })
     }
 
     fn reconnect(&self) {
@@ -274,13 +281,6 @@ impl Replication {
 /// A call that does not fit the present mode, or is wrong as it stands.
 fn cannot(text: &str) -> EngineError {
     EngineError::Invalid(text.to_owned())
-}
-
-fn unwritten(error: WriteError) -> EngineError {
-    match error {
-        WriteError::Engine(error) => error,
-        other => EngineError::Unavailable(other.to_string()),
-    }
 }
 
 fn changed_meanwhile() -> EngineError {

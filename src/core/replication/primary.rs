@@ -14,7 +14,7 @@ use crate::core::{BootstrapPackage, keys};
 use crate::crypto::cert::{Authority, Peer, SECONDARY_LIFE};
 use crate::crypto::entropy::random_uuid;
 use crate::engine::{Body, Call, EngineError, Reply};
-use crate::machine::{Op, Role};
+use crate::machine::Role;
 use crate::types::limits::SECONDARIES_MAX;
 use crate::types::{Generation, Secret, SetId, Ttl};
 
@@ -256,10 +256,12 @@ impl Replication {
         let known = self.ctx.begin().ok().and_then(|txn| txn.children(&keys::secondaries(), None, SECONDARIES_MAX).ok());
         Value::from(known.unwrap_or_default())
     }
+}
 
-    /// Removes all secondaries' rows: they need new tokens.
-    pub(super) fn without_secondaries(&self, txn: &Txn) -> Result<Vec<Op>, EngineError> {
-        let known = txn.children(&keys::secondaries(), None, usize::MAX)?;
-        Ok(known.iter().map(|id| Op::Delete { key: keys::secondary(id) }).collect())
+/// Removes all secondaries' rows: they need new tokens.
+pub(super) fn forget_secondaries(txn: &mut Txn) -> Result<(), EngineError> {
+    for id in txn.children(&keys::secondaries(), None, usize::MAX)? {
+        txn.delete(keys::secondary(&id));
     }
+    Ok(())
 }

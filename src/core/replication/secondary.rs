@@ -5,14 +5,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::bundle::{Activation, Bundle};
-use super::primary::DISABLED;
+use super::primary::{DISABLED, forget_secondaries};
 use super::record::{KnownPrimary, Promotion, RoleRecord};
-use super::{Replication, Wholeness, cannot, unwritten};
+use super::{Replication, Wholeness, cannot};
 use crate::core::join::JoinTarget;
-use crate::core::keys;
 use crate::engine::{Call, EngineError, Reply};
 use crate::machine::Role;
-use crate::types::limits::SECONDARIES_MAX;
 use crate::types::{Generation, SetId, go_duration};
 
 const FOUND: &str = "Vault has successfully found secondary information; it may take a while to perform setup tasks. Vault will be \
@@ -111,7 +109,7 @@ impl Replication {
             (Some(token), false) if !token.is_empty() => Err(cannot("token and update_primary_addrs exclude each other")),
             (_, false) => {
                 let addrs = addrs.iter().map(|addr| cluster_addr(addr)).collect::<Result<Vec<String>, _>>()?;
-                self.change_record(|record| match &mut record.primary {
+                self.change_record(|_, record| match &mut record.primary {
                     Some(primary) => {
                         primary.cluster_addrs.clone_from(&addrs);
                         Ok(())
@@ -124,7 +122,7 @@ impl Replication {
             }
             (None, true) => Err(cannot("missing token or update_primary_addrs")),
             (Some(""), true) => {
-                self.change_record(|record| {
+                self.change_record(|_, record| {
                     record.primary.iter_mut().for_each(|primary| primary.cluster_addrs.clear());
                     Ok(())
                 })
@@ -147,20 +145,11 @@ impl Replication {
 
     /// Remembers another primary of the same set, and forgets its own secondaries, which a cluster that was demoted still serves.
     pub(super) async fn follow(&self, primary: &KnownPrimary) -> Result<(), EngineError> {
-        let written = self
-            .ctx
-            .write(|txn| {
-                let mut record = RoleRecord::read(txn)?;
-                record.primary = Some(primary.clone());
-                txn.put(keys::replication_role(), record.row());
-                for id in txn.children(&keys::secondaries(), None, SECONDARIES_MAX)? {
-                    txn.delete(keys::secondary(&id));
-                }
-                Ok(())
-            })
-            .await;
-        self.refresh();
-        written.map_err(unwritten)
+        self.change_record(|txn, record| {
+            record.primary = Some(primary.clone());
+            forget_secondaries(txn)
+        })
+        .await
     }
 
     /// What the activation token in the request stands for. It is spent by this, but for this cluster, which may ask again.
@@ -190,7 +179,7 @@ impl Replication {
     /// The primary told its addresses. Those known before stay, after them: one may be the only way in from here.
     pub async fn learned(&self, told: Vec<String>) {
         let changed = self
-            .change_record(|record| {
+            .change_record(|_, record| {
                 if let Some(primary) = &mut record.primary {
                     let before = std::mem::take(&mut primary.cluster_addrs);
                     let mut all = told.clone();

@@ -50,13 +50,8 @@ pub(super) struct Version {
     created_ms: u64,
     #[serde(rename = "d", alias = "deletion_ms", default, skip_serializing_if = "Option::is_none")]
     deletion_ms: Option<u64>,
-    #[serde(rename = "x", alias = "destroyed", default, skip_serializing_if = "is_not")]
+    #[serde(rename = "x", alias = "destroyed", default, skip_serializing_if = "std::ops::Not::not")]
     destroyed: bool,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_not(is: &bool) -> bool {
-    !is
 }
 
 /// What is known of one key.
