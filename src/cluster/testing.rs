@@ -148,6 +148,9 @@ impl Receiver for Fakes {
     async fn append(&self, messages: BoxStream<'static, Bytes>) -> Result<BoxStream<'static, Result<Bytes, String>>, String> {
         Ok(messages.map(|message| if message == "bad" { Err("refused".to_owned()) } else { Ok(message) }).boxed())
     }
+    fn broke(&self) {
+        self.hear("broke");
+    }
     async fn stage(&self) -> Result<PathBuf, String> {
         let stage = self.folder.path().join("stage");
         std::fs::create_dir(&stage).map_err(|_| "a snapshot is being installed".to_owned())?;

@@ -149,6 +149,11 @@ pub fn standing(committed: u64, applied: u64, peers: usize) {
     gauge!("vault.raft.peers").set(peers as f64);
 }
 
+/// This node asked for votes because its leader's connection broke.
+pub fn stood_early() {
+    counter!("coffer_raft_early_elections_total").increment(1);
+}
+
 /// This node asked its voters: how long it took until another node led, or this one.
 pub fn elected(took: Duration) {
     histogram!("vault.raft.candidate.electSelf").record(ms(took));

@@ -25,6 +25,7 @@ mod receiver;
 mod removal;
 mod service;
 mod snapshot;
+mod succession;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -14,7 +14,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest};
-use tokio::sync::{Mutex as AsyncMutex, OwnedRwLockReadGuard, RwLock};
+use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedRwLockReadGuard, RwLock};
 use tokio::time::Instant;
 
 use super::adapter::StateMachine;
@@ -41,6 +41,8 @@ pub struct Gated {
     pub promised_to: Option<u64>,
     /// When a leader's last message arrived.
     pub heard: Arc<Heard>,
+    /// Tells `succession` that a leader's connection broke.
+    pub broke: Arc<Notify>,
 }
 
 /// The appends that are not answered yet, with the guards of those that hold entries, oldest first; `None` once the stream has ended.
@@ -146,6 +148,10 @@ impl Receiver for Gated {
             answer.map(|result| encode_appended(&result)).map_err(|error| error.to_string())
         });
         Ok(answers.boxed())
+    }
+
+    fn broke(&self) {
+        self.broke.notify_one();
     }
 
     async fn stage(&self) -> Result<PathBuf, String> {

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
-use tokio::sync::{Mutex as AsyncMutex, RwLock};
+use tokio::sync::{Mutex as AsyncMutex, Notify, RwLock};
 use tokio::time::Instant;
 
 use super::adapter::{StateMachine, stored_state};
@@ -22,6 +22,7 @@ use super::log::{self, LogStore};
 use super::network::Network;
 use super::receiver::Gated;
 use super::snapshot::Shelf;
+use super::succession::Succession;
 use super::transport::Transport;
 use super::types::Types;
 use super::{Observer, watcher};
@@ -59,7 +60,7 @@ impl Options {
             folder: folder.into(),
             disk: Arc::new(SystemDisk),
             heartbeat_interval: Duration::from_millis(100),
-            election_timeout: (Duration::from_millis(500), Duration::from_millis(1000)),
+            election_timeout: (Duration::from_millis(300), Duration::from_millis(500)),
             snapshot_entries: 100_000,
             snapshot_bytes: 256 * 1024 * 1024,
             log_keep_entries: 100_000,
@@ -128,8 +129,13 @@ pub async fn start(
     let me = options.node_id.0;
     let told_removed = Arc::new(tokio::sync::watch::Sender::new(false));
     let round_trips = RoundTrips::default();
-    let network =
-        Network { transport, me, told_removed: told_removed.clone(), stall: options.election_timeout.1, round_trips: round_trips.clone() };
+    let network = Network {
+        transport,
+        me,
+        told_removed: told_removed.clone(),
+        stall: options.heartbeat_interval * 10,
+        round_trips: round_trips.clone(),
+    };
 
     // A leader reads under a lease that its followers' answers gave it. One of them that restarts has forgotten when it answered,
     // so it waits out the longest lease before it stands, or votes for anyone but that leader: whoever asks for votes reads under no
@@ -142,7 +148,7 @@ pub async fn start(
     let raft = openraft::Raft::build(me, config, network, log, state_machine).await;
     let raft = raft.map_err(|error| StartError::Raft(error.to_string()))?;
     raft.run();
-    let heard = Arc::new(Heard::default());
+    let (heard, broke) = (Arc::new(Heard::default()), Arc::new(Notify::new()));
     let receiver = Gated {
         raft: raft.clone(),
         log: log_control.clone(),
@@ -152,10 +158,11 @@ pub async fn start(
         votes_from: Instant::now() + wait,
         promised_to,
         heard: heard.clone(),
+        broke: broke.clone(),
     };
     let closing = Arc::new(AtomicBool::new(false));
     let elections = {
-        let (raft, again, give_up) = (raft.clone(), options.heartbeat_interval, Instant::now() + options.election_timeout.1);
+        let (raft, again, give_up) = (raft.clone(), options.heartbeat_interval, Instant::now() + options.election_timeout.1 * 2);
         tokio::spawn(async move {
             tokio::time::sleep(wait).await;
             raft.runtime_config().elect(true);
@@ -163,6 +170,13 @@ pub async fn start(
                 lead_again(&raft, again, give_up).await;
             }
         })
+    };
+    let succession = Succession {
+        raft: raft.clone(),
+        broke,
+        heard: heard.clone(),
+        lease: options.election_timeout.1,
+        step: options.heartbeat_interval / 2,
     };
     let (status, watching) = watcher::spawn(
         raft.clone(),
@@ -175,7 +189,7 @@ pub async fn start(
         heard,
     );
     let compaction = Compaction { raft: raft.clone(), store: store.clone(), log: log_control.clone(), options };
-    let tasks = vec![elections, watching, tokio::spawn(compaction.run())];
+    let tasks = vec![elections, watching, tokio::spawn(compaction.run()), tokio::spawn(succession.run())];
     Ok(Raft::new(raft, log_control, store, Arc::new(receiver), round_trips, status, closing, tasks))
 }
 

@@ -187,6 +187,32 @@ async fn a_group_that_restarts_whole_is_led_again_before_its_leases_have_run_out
     group.check_same().await;
 }
 
+/// Nobody waits for more than the lease when a leader's connection breaks: openraft's own elections are off here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_connections_broke_is_succeeded_at_the_end_of_its_lease() {
+    let mut group = Group::of_three(Place::Memory, |_| {}).await;
+    let leader = group.leader(None).await;
+    write(&group.nodes[leader], "a").await;
+    group.check_same().await;
+    let others = [(leader + 1) % 3, (leader + 2) % 3];
+    let broke = |group: &Group| others.iter().for_each(|at| group.nodes[*at].raft().receiver().broke());
+    for at in others {
+        group.nodes[at].raft().openraft().runtime_config().elect(false);
+    }
+    // One that lives goes on leading, whatever broke.
+    broke(&group);
+    for number in 0..10 {
+        write(&group.nodes[leader], &format!("b/{number}")).await;
+        tokio::time::sleep(options(NodeId(1), group.nodes[leader].folder.path()).election_timeout.1 / 4).await;
+    }
+    assert_eq!(group.leader(None).await, leader);
+    group.crash(leader).await;
+    broke(&group);
+    let next = group.leader(None).await;
+    assert_ne!(next, leader);
+    write(&group.nodes[next], "c").await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_died_when_it_had_installed_a_snapshot_takes_one_of_its_own_when_it_starts() {
     let mut group = Group::of_three(Place::Memory, |_| {}).await;

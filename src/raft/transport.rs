@@ -74,6 +74,8 @@ pub trait Receiver: Send + Sync + 'static {
     /// # Errors
     /// With a text for the log, if Raft has stopped.
     async fn append(&self, messages: BoxStream<'static, Bytes>) -> Result<BoxStream<'static, Result<Bytes, String>>, String>;
+    /// A stream of append messages broke before its sender ended it: the sender has died, or the line.
+    fn broke(&self);
     /// A new, empty folder where an incoming snapshot's files are put before [`Receiver::install`].
     ///
     /// # Errors

@@ -29,7 +29,7 @@ const CAUGHT_UP_ENTRIES: u64 = 500;
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
 
 /// A leader that no majority has answered for so many leases is none that anyone should ask.
-const LEASES_WITHOUT_QUORUM: u32 = 2;
+const LEASES_WITHOUT_QUORUM: u32 = 4;
 
 /// Starts watching.
 pub fn spawn(

@@ -138,6 +138,31 @@ async fn raft_messages_are_answered_in_order() {
 }
 
 #[tokio::test]
+async fn a_stream_that_breaks_is_reported_and_one_that_ends_is_not() {
+    let ours = authority();
+    let rig = Rig::active(&ours, "a").await;
+    let has_broken = || rig.fakes.heard.lock().unwrap().iter().any(|heard| heard == "broke");
+    let (identity, member) = (node(&ours, "b"), rig.member("a"));
+    // A runtime that is dropped closes its sockets, as a process that is killed does.
+    let process = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let opened = process.spawn(async move {
+        let transport = RaftTransport::new(dialer(&identity));
+        let short = futures::stream::iter([Bytes::from_static(b"m")]).boxed();
+        assert!(transport.append(NodeId(1), &member, short).await.unwrap().next().await.is_some());
+        transport.append(NodeId(1), &member, futures::stream::pending().boxed()).await.unwrap()
+    });
+    let _long = opened.await.unwrap();
+    assert!(!has_broken());
+    process.shutdown_background();
+    let reported = async {
+        while !has_broken() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), reported).await.expect("it is reported");
+}
+
+#[tokio::test]
 async fn raft_dials_again_and_only_whom_it_means() {
     let ours = authority();
     let rig = Rig::active(&ours, "a").await;
