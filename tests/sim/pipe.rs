@@ -99,22 +99,35 @@ impl<T: Send + 'static> PipeIn<T> {
         }
     }
 
-    /// Sends all of `messages` until they end or the connection breaks.
+    /// Returns once the other end has let go and the word of it has arrived.
+    async fn reset(&self) {
+        self.items.closed().await;
+        match self.net.fate(self.to, self.from, "reset") {
+            Fate::Arrives(at) => until(at).await,
+            Fate::Lost | Fate::Refused(_) => {
+                self.connection.breaks(self.notice);
+                self.broken().await;
+            }
+        }
+    }
+
+    /// Sends all of `messages` until they end, the other end lets go, or the connection breaks.
     pub async fn send_all(mut self, mut messages: BoxStream<'static, T>) {
         loop {
             let message = tokio::select! {
                 biased;
                 () = self.broken() => return,
+                () = self.reset() => return,
                 message = messages.next() => message,
             };
-            match message {
-                Some(message) => {
-                    if !self.send(message).await {
-                        // The messages' maker learns it when the connection's end is noticed.
-                        return self.broken().await;
-                    }
-                }
-                None => return,
+            let Some(message) = message else { return };
+            if !self.send(message).await {
+                // The messages' maker learns it when the connection's end is noticed.
+                return tokio::select! {
+                    biased;
+                    () = self.broken() => {}
+                    () = self.reset() => {}
+                };
             }
         }
     }
