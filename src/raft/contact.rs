@@ -99,7 +99,7 @@ pub fn contacts(now: &RaftMetrics<Types>, round_trips: &RoundTrips, heard: &Hear
             answered: sent.as_ref().map(|sent| sent.elapsed()),
             round_trip: round_trips.of(*id).get(),
             matched: Index(matched.as_ref().map_or(0, |id| id.index)),
-            matched_term: Term(matched.as_ref().map_or(0, |id| id.leader_id.term)),
+            matched_term: Term(matched.as_ref().map_or(0, |id| *id.leader_id)),
         };
         (NodeId(*id), contact)
     });

@@ -2,9 +2,8 @@
 
 use bytes::{Buf, BufMut, Bytes, TryGetError};
 use openraft::EntryPayload;
-use openraft::vote::RaftLeaderId;
 
-use super::types::{Entry, LogId, Payload, Vote};
+use super::types::{Entry, LogId, Payload, Vote, log_id};
 
 const BLANK: u8 = 0;
 const COMMAND: u8 = 1;
@@ -25,14 +24,13 @@ pub enum Malformed {
 }
 
 pub fn put_log_id(out: &mut Vec<u8>, id: &LogId) {
-    out.put_u64(id.leader_id.term);
-    out.put_u64(id.leader_id.node_id);
+    out.put_u64(*id.leader_id);
     out.put_u64(id.index);
 }
 
 pub fn get_log_id(from: &mut Bytes) -> Result<LogId, Malformed> {
-    let (term, node, index) = (from.try_get_u64()?, from.try_get_u64()?, from.try_get_u64()?);
-    Ok(LogId::new(RaftLeaderId::new(term, node), index))
+    let (term, index) = (from.try_get_u64()?, from.try_get_u64()?);
+    Ok(log_id(term, index))
 }
 
 pub fn put_log_id_opt(out: &mut Vec<u8>, id: Option<&LogId>) {
@@ -52,7 +50,7 @@ pub fn get_log_id_opt(from: &mut Bytes) -> Result<Option<LogId>, Malformed> {
 
 pub fn put_vote(out: &mut Vec<u8>, vote: &Vote) {
     out.put_u64(vote.leader_id.term);
-    out.put_u64(vote.leader_id.node_id);
+    out.put_u64(vote.leader_id.voted_for);
     out.put_u8(vote.committed.into());
 }
 

@@ -22,7 +22,7 @@ pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 pub const FRAME_HEAD: usize = 8;
 /// No record is near this; a longer length is damage.
 const RECORD_BYTES_MAX: usize = 64 * 1024 * 1024;
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// Kinds of records.
 pub mod kind {

@@ -70,12 +70,12 @@ impl Gated {
         let metrics = self.raft.metrics();
         let now = metrics.borrow_watched();
         let members = &now.committed_membership_config;
-        let is_member = members.membership().get_node(&request.vote.leader_id.node_id).is_some();
+        let is_member = members.membership().get_node(&request.vote.leader_id.voted_for).is_some();
         !is_member && members.log_id().is_some_and(|changed| Some(changed) > request.last_log_id)
     }
 
     fn may_vote(&self, request: &VoteRequest<Types>) -> Result<(), String> {
-        let was_promised = self.promised_to == Some(request.vote.leader_id.node_id);
+        let was_promised = self.promised_to == Some(request.vote.leader_id.voted_for);
         if request.leadership_transfer || was_promised || Instant::now() >= self.votes_from {
             return Ok(());
         }

@@ -10,12 +10,11 @@ use futures::StreamExt;
 use openraft::EntryPayload;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::AppendEntriesRequest;
-use openraft::vote::RaftLeaderId;
 
 use super::adapter::stored_state;
 use super::entry::put_log_id;
 use super::testing::{Group, Place, member, options, put, wait_for, wait_until, write};
-use super::types::{Entry, LogId, Membership, Seat, SnapshotMeta, Vote};
+use super::types::{Entry, Membership, Seat, SnapshotMeta, Vote, log_id as id};
 use super::wire::{SnapshotHead, decode_appended, encode, encode_append};
 use super::{CommitError, Consensus, MembershipError, StartError};
 use crate::machine::{Applied, PageId, PageSum, Positions, Role, Stored};
@@ -418,10 +417,6 @@ impl Physical for SlowState {
         let applied = std::fs::read(from.join("applied")).unwrap();
         self.0.commit(&[], &vec![("raft.applied", applied)])
     }
-}
-
-fn id(term: u64, index: u64) -> LogId {
-    LogId::new(RaftLeaderId::new(term, term), index)
 }
 
 /// The traffic that makes an ungated openraft panic for good: a second snapshot and repeated appends of a new leader while the first

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use openraft::alias::{EntryOf, LogIdOf, SnapshotMetaOf, SnapshotOf, StoredMembershipOf, VoteOf};
+use openraft::alias::{CommittedLeaderIdOf, EntryOf, LogIdOf, SnapshotMetaOf, SnapshotOf, StoredMembershipOf, VoteOf};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Member;
@@ -59,12 +59,14 @@ pub struct Seat {
 }
 
 openraft::declare_raft_types!(
-    /// Our choice of types.
+    /// Our choice of types. A term has one leader at most, as in Raft's paper: openraft's own default elects a second one where its id
+    /// is greater, and tells them apart by their ids.
     pub Types:
         D = Payload,
         R = Answer,
         NodeId = u64,
         Node = Seat,
+        LeaderId = openraft::impls::leader_id_std::LeaderId<u64, u64>,
 );
 
 pub type LogId = LogIdOf<Types>;
@@ -73,3 +75,8 @@ pub type Vote = VoteOf<Types>;
 pub type Membership = StoredMembershipOf<Types>;
 pub type SnapshotMeta = SnapshotMetaOf<Types>;
 pub type Snapshot = SnapshotOf<Types, Files>;
+
+/// The entry `index` of the leader of `term`.
+pub fn log_id(term: u64, index: u64) -> LogId {
+    LogId::new(CommittedLeaderIdOf::<Types>::new(term), index)
+}

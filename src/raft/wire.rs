@@ -10,7 +10,7 @@ use super::entry::{
 };
 use super::types::{SnapshotMeta, Types, Vote};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What precedes the files of a snapshot.
 #[derive(Serialize, Deserialize)]
@@ -53,7 +53,7 @@ pub fn decode_append(mut from: Bytes) -> Result<AppendEntriesRequest<Types>, Mal
     let prev_log_id = get_log_id_opt(&mut from)?;
     let leader_commit = get_log_id_opt(&mut from)?;
     let count = from.try_get_u32()?;
-    let mut entries = Vec::with_capacity((count as usize).min(from.len() / 29));
+    let mut entries = Vec::with_capacity((count as usize).min(from.len() / 21));
     for _ in 0..count {
         entries.push(get_entry(&mut from)?);
     }
@@ -91,13 +91,12 @@ pub fn decode_appended(mut from: Bytes) -> Result<StreamAppendResult<Types>, Mal
 #[cfg(test)]
 mod tests {
     use openraft::EntryPayload;
-    use openraft::vote::RaftLeaderId;
 
-    use super::super::types::{Entry, LogId, Payload};
+    use super::super::types::{Entry, LogId, Payload, log_id};
     use super::*;
 
     fn id(index: u64) -> LogId {
-        LogId::new(RaftLeaderId::new(3, 7), index)
+        log_id(3, index)
     }
 
     #[test]

@@ -4,20 +4,15 @@ use std::sync::Condvar;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use openraft::type_config::TypeConfigExt;
-use openraft::vote::RaftLeaderId;
 use openraft::{EntryPayload, RaftLogReader};
 
 use super::super::disk::{DiskFile, SystemDisk};
-use super::super::types::Payload;
+use super::super::types::{Payload, log_id as id};
 use super::*;
 
 fn reopen(folder: &Path, applied: Option<LogId>) -> Result<LogStore, StartError> {
     let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
     open(&disk, folder, applied)
-}
-
-fn id(term: u64, index: u64) -> LogId {
-    LogId::new(RaftLeaderId::new(term, 1), index)
 }
 
 fn entry(term: u64, index: u64) -> Entry {
@@ -33,7 +28,7 @@ async fn append(store: &mut LogStore, entries: impl IntoIterator<Item = Entry> +
 
 async fn indexes(store: &mut LogStore) -> Vec<(u64, u64)> {
     let entries = store.get_log_reader().await.try_get_log_entries(..).await.unwrap();
-    entries.iter().map(|entry| (entry.log_id.leader_id.term, entry.log_id.index)).collect()
+    entries.iter().map(|entry| (*entry.log_id.leader_id, entry.log_id.index)).collect()
 }
 
 #[tokio::test]
