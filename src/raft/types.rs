@@ -80,3 +80,15 @@ pub type Snapshot = SnapshotOf<Types, Files>;
 pub fn log_id(term: u64, index: u64) -> LogId {
     LogId::new(CommittedLeaderIdOf::<Types>::new(term), index)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_voter_votes_once_in_a_term() {
+        let (one, other) = (Vote::new(3, 1), Vote::new(3, 2));
+        assert!(one.partial_cmp(&other).is_none(), "neither is greater, so whoever voted for one refuses the other");
+        assert!(Vote::new(4, 1) > other);
+    }
+}

@@ -89,6 +89,7 @@ impl Grid {
             storage: "  snapshot_threshold = 100\n  trailing_logs = 10\n".to_owned(),
             stanzas: String::new(),
             env: Vec::new(),
+            burn: 0,
             is_captured: false,
         })
     }

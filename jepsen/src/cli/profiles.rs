@@ -46,6 +46,7 @@ pub const PROFILES: &[Profile] = &[
     profile("forced", "P3+S3", "fence,converge", "forced", &[]),
     profile("reseed", "P3+S3", "set,prefix", "reseed,revoke", &[]),
     profile("power", "3", "register,set,append", "power,partition", &["--storage", SNAPSHOTS]),
+    profile("saturated", "3", "register,set,append", "kill,pause,partition", &["--storage", SNAPSHOTS, "--burn", "4"]),
     profile("bad-disk", "3", "register,set", "bad-disk", &[]),
     profile("disk", "3", "register,set", "disk,partition", &[]),
 ];

@@ -53,6 +53,9 @@ pub struct Run {
     /// A variable for each node's process, as NAME=VALUE; may be given several times.
     #[arg(long)]
     env: Vec<String>,
+    /// So many threads take processors away from the nodes all the time.
+    #[arg(long, default_value_t = 0)]
+    burn: usize,
     /// Writes all packets to network.pcap.
     #[arg(long)]
     pcap: bool,
@@ -117,6 +120,7 @@ impl Run {
             storage: if self.storage.is_empty() { String::new() } else { format!("  {}\n", self.storage) },
             stanzas: if self.stanzas.is_empty() { String::new() } else { format!("{}\n", self.stanzas) },
             env: handed_on().chain(env).collect::<Result<_, _>>()?,
+            burn: self.burn,
             is_captured: self.pcap,
         })
     }

@@ -6,6 +6,7 @@
 pub mod actor;
 pub mod append;
 pub mod audit;
+pub mod burn;
 pub mod canary;
 pub mod converge;
 pub mod crossing;

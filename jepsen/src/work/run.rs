@@ -23,6 +23,7 @@ use crate::world::topo::Topology;
 use crate::world::{Options, World, process, replicate};
 
 use super::actor::Actor;
+use super::burn::Burn;
 use super::stage::Stage;
 use super::{Workload, named, sampler};
 
@@ -62,6 +63,8 @@ pub struct Order {
     pub stanzas: String,
     /// Variables for each node's process.
     pub env: Vec<(String, String)>,
+    /// Threads that take processors away from the nodes.
+    pub burn: usize,
     /// Whether the network is captured.
     pub is_captured: bool,
 }
@@ -119,8 +122,10 @@ pub fn run(order: &Order, watch: &dyn Watch) -> Result<Verdict, String> {
     };
 
     let performance = Performance { order, plan: &plan, stage: &stage, villain: &villain, workloads: &workloads, rng: &rng, watch };
+    let burning = Burn::threads(order.burn);
     let findings = sampler::meanwhile(&world, &order.folder, stage.recorder.start(), || performance.play())?;
 
+    drop(burning);
     watch.phase("checking");
     let history = stage.recorder.finish().map_err(|error| error.to_string())?;
     let verdict = judge(order, &plan, &workloads, &history, findings)?;
@@ -138,6 +143,7 @@ fn planned(order: &Order, plan: &Plan) -> serde_json::Value {
         "rate": order.rate,
         "deadline_ms": u64::try_from(order.deadline.as_millis()).unwrap_or(u64::MAX),
         "storage": order.storage,
+        "burn": order.burn,
         "acts": plan.hands,
     })
 }

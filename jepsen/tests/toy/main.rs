@@ -41,6 +41,7 @@ fn order(vice: &str, folder: PathBuf) -> Result<Order, String> {
         storage: String::new(),
         stanzas: String::new(),
         env: vec![("TOY_VICE".to_owned(), vice.to_owned())],
+        burn: 0,
         is_captured: false,
     })
 }
