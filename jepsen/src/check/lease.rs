@@ -5,7 +5,7 @@
 //! | `lease` | a client | `ok` `{:lease l, :credential c, :ttl ms}` |
 //! | `renew` | a client | `{:lease l}`, `ok` `{:lease l, :ttl ms}` |
 //! | `revoke` | a client | `{:lease l}` |
-//! | `backend-create`, `backend-revoke` | the harness, `info` | `{:credential c}`, with `:at` if the line was written later than it happened |
+//! | `backend-create`, `backend-revoke` | the harness, `info` | `{:credential c}`, with `:since` if it happened at some time between that and the line |
 //!
 //! A credential that no client was told of (the answer was lost, the node died) must go as well, within [`Options::orphan`].
 
@@ -104,10 +104,10 @@ fn judge(
     let Some(created) = credential.created else {
         return Ok(Some(Verdict::invalid(name, "a client has it, and the backend never made it", lines(&credential.leases, Vec::new()))));
     };
-    let first_revoked = credential.revoked.iter().map(Fact::time).min();
+    let first_revoked = credential.revoked.iter().map(Fact::earliest).min();
     let lease = match credential.leases.as_slice() {
         [] => {
-            let deadline = created.time().saturating_add(nanoseconds(options.orphan));
+            let deadline = created.earliest().saturating_add(nanoseconds(options.orphan));
             return Ok(match first_revoked {
                 Some(at) if at <= deadline => Some(Verdict::valid(name, "no client was told of it, and it was revoked")),
                 None if end <= deadline => None,
@@ -133,7 +133,7 @@ fn judge(
     let shown = || lines(&[&[lease], later].concat(), facts_lines().collect());
 
     // Too early: before what the last acknowledged renewal promised, and nobody asked for it.
-    if let Some(at) = first_revoked {
+    if let Some(at) = credential.revoked.iter().map(Fact::latest).min() {
         let mut promised = lease.invoke.time.saturating_add(ttl(&lease)?);
         for renewal in renewals().filter(|call| call.outcome == Outcome::Ok && call.end.is_some_and(|end| end.time <= at)) {
             promised = renewal.invoke.time.saturating_add(ttl(renewal)?);

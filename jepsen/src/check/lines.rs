@@ -42,10 +42,15 @@ impl<'a> Fact<'a> {
     pub(super) fn cluster(&self) -> Result<&'a str, Malformed> {
         self.op.cluster.as_deref().ok_or_else(|| self.malformed(format!("`{}` has no :cluster", self.op.f)))
     }
-    /// When it was so: `:at`, if the line was written later than that, or the time of the line. Nanoseconds.
-    pub(super) fn time(&self) -> u64 {
-        let at = self.op.extra.get("at").and_then(Value::as_int).and_then(|at| u64::try_from(at).ok());
-        at.unwrap_or(self.op.time)
+    /// When it came about at the earliest: `:since`, if it was only found out by the time of the line, or the time of the line.
+    /// Nanoseconds.
+    pub(super) fn earliest(&self) -> u64 {
+        let since = self.op.extra.get("since").and_then(Value::as_int).and_then(|since| u64::try_from(since).ok());
+        since.unwrap_or(self.op.time)
+    }
+    /// When it came about at the latest.
+    pub(super) fn latest(&self) -> u64 {
+        self.op.time
     }
 }
 

@@ -1,7 +1,7 @@
 //! Tokens that live for seconds: each ends when it should, and its child with it; none lives on, none ends early.
 //!
 //! The product has no engine yet whose credentials live elsewhere. So a token stands for the credential, and looking it up for asking the
-//! backend: seen alive is *not revoked*, refused is *revoked*, at the moment when that was first seen. Renewals extend, revocations end.
+//! backend: seen alive is *not revoked*, refused is *revoked*, some time before the first refusal. Renewals extend, revocations end.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -115,13 +115,13 @@ impl Leases {
         }
     }
 
-    /// Asks whether it lives. A refusal is its end, at the moment of asking.
+    /// Asks whether it lives. A refusal says that it ended before the answer; a request may wait for long while nodes are away.
     fn look(&self, actor: &mut Actor<'_>, token: Token) {
         let asked_at = actor.now();
         match actor.ask_bare(&Request::new("GET", "auth/token/lookup-self").with_token(&token.secret)) {
             Ok(reply) if reply.status == 403 => {
                 let fact = actor.fact("backend-revoke", named([("credential", token.name.as_str())]));
-                actor.tell(fact.with("at", asked_at));
+                actor.tell(fact.with("since", asked_at));
             }
             _ => self.keep(token),
         }
