@@ -115,8 +115,10 @@ pub fn named(name: &str) -> Option<&'static Named> {
 /// The checker for what a workload of that name does, where it is not called the same.
 pub fn for_workload(workload: &str) -> Option<&'static Named> {
     named(match workload {
-        "register" => "versioned",
+        "register" | "forward" => "versioned",
         "set" => "set-full",
+        "session" => "monotonic",
+        "wrap" => "unwrap",
         other => other,
     })
 }

@@ -119,3 +119,17 @@ pub fn named(name: &str) -> Result<Box<dyn Workload>, String> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::compose::for_workload;
+
+    #[test]
+    fn what_a_run_wrote_down_can_be_checked_again() {
+        for workload in all() {
+            // Whether keys open is asked of the product, by the workload itself.
+            assert_eq!(for_workload(workload.name()).is_some(), workload.name() != "seal", "{}", workload.name());
+        }
+    }
+}
