@@ -24,6 +24,9 @@ use super::log_sync::LogSync;
 use super::log_thread::{Job, Jobs, LogCounts, Then, Writer, create_segment, spawn};
 use super::types::{Entry, LogId, Types, Vote};
 
+/// The log's folder, in that of a node's part in the group.
+pub const LOG: &str = "log";
+
 /// Owns the log.
 pub struct LogStore {
     shared: Arc<Shared>,
@@ -103,7 +106,7 @@ impl LogControl {
 pub fn open(disk: &Arc<dyn Disk>, folder: &Path, applied: Option<LogId>) -> Result<LogStore, StartError> {
     let counts = Arc::new(LogCounts::default());
     let sync = LogSync::new(counts.clone(), disk.clone());
-    let files = folder.join("log");
+    let files = folder.join(LOG);
     let io = |action: &'static str| move |source: io::Error| StartError::Io { action, source };
     disk.make_folder(&files).map_err(io("make the folder of the raft log"))?;
     let (mut mark, acknowledged) = MarkFile::open(&**disk, &folder.join("acknowledged")).map_err(io("open the mark of the raft log"))?;

@@ -22,7 +22,8 @@ pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 pub const FRAME_HEAD: usize = 8;
 /// No record is near this; a longer length is damage.
 const RECORD_BYTES_MAX: usize = 64 * 1024 * 1024;
-const FORMAT: u8 = 2;
+/// What this build writes and reads. 1 had the leader's node in each log id.
+pub const FORMAT: u8 = 2;
 
 /// Kinds of records.
 pub mod kind {
@@ -111,6 +112,28 @@ fn take_frame(from: &mut Bytes) -> Option<Bytes> {
     }
     from.advance(FRAME_HEAD + len);
     Some(record)
+}
+
+/// The format of the log in `folder`, if it is another than this build's. Nothing is said of a log that is missing or damaged.
+///
+/// # Errors
+/// If a segment cannot be opened.
+pub fn foreign_format(disk: &dyn Disk, folder: &Path) -> io::Result<Option<u8>> {
+    let Some(first) = disk.names(folder).unwrap_or_default().into_iter().filter(|name| name.ends_with(".log")).min() else {
+        return Ok(None);
+    };
+    let file = disk.open(&folder.join(first), Open::Read)?;
+    let mut frame = vec![0; FRAME_HEAD];
+    if file.read_at(&mut frame, 0).is_err() {
+        return Ok(None);
+    }
+    let len = (&frame[..4]).get_u32() as usize;
+    frame.resize(FRAME_HEAD + len.min(1024), 0);
+    if file.read_at(&mut frame, 0).is_err() {
+        return Ok(None);
+    }
+    let format = take_frame(&mut Bytes::from(frame)).filter(|head| head[0] == kind::HEAD).and_then(|head| head.get(1).copied());
+    Ok(format.filter(|format| *format != FORMAT))
 }
 
 /// Reads the entry at `slot`.

@@ -18,7 +18,8 @@ use super::config::config;
 use super::contact::{Heard, RoundTrips};
 use super::disk::{Disk, SystemDisk};
 use super::handle::Raft;
-use super::log::{self, LogStore};
+use super::log::{self, LOG, LogStore};
+use super::log_file::{FORMAT, foreign_format};
 use super::network::Network;
 use super::receiver::Gated;
 use super::snapshot::Shelf;
@@ -81,6 +82,15 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// Another version of Coffer wrote the log.
+    #[error(
+        "the raft log has format {found} and this build reads format {FORMAT}: another version of Coffer wrote this data folder; \
+         start that version, or remove this node from the cluster, clear its data folder and join it anew"
+    )]
+    Format {
+        /// The log's.
+        found: u8,
+    },
     /// The log lost what this node had acknowledged: it must not vote again under this name.
     #[error(
         "the raft log ends at entry {found} and has lost entries or votes that this node acknowledged (its state is at entry {applied}): \
@@ -109,6 +119,10 @@ pub async fn start(
 ) -> Result<Raft, StartError> {
     let io = |action: &'static str| move |source: std::io::Error| StartError::Io { action, source };
     let config = Arc::new(config(&options)?);
+    let foreign = foreign_format(&*options.disk, &options.folder.join(LOG)).map_err(io("open the raft log"))?;
+    if let Some(found) = foreign {
+        return Err(StartError::Format { found });
+    }
     let (applied, _) = stored_state(&*store).map_err(io("read how far the state reaches"))?;
     let (folder, disk) = (options.folder.clone(), options.disk.clone());
     let opened = off_thread(move || -> Result<(LogStore, Shelf), StartError> {

@@ -302,6 +302,25 @@ async fn a_single_node_replays_its_log_when_it_restarts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_of_another_version_is_refused_in_words() {
+    let mut group = Group { wires: Arc::default(), nodes: Vec::new(), tune: |_| {} };
+    group.add_node(NodeId(1), Place::Memory).await;
+    group.nodes[0].raft().bootstrap(member(NodeId(1))).await.unwrap();
+    group.crash(0).await;
+    let node = &group.nodes[0];
+    let segment = super::log_file::segment_path(&node.folder.path().join("raft/log"), 1);
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let len = u32::from_be_bytes(bytes[..4].try_into().unwrap()) as usize;
+    bytes[9] = 1;
+    let crc = crc32fast::hash(&bytes[8..8 + len]);
+    bytes[4..8].copy_from_slice(&crc.to_be_bytes());
+    std::fs::write(&segment, bytes).unwrap();
+    let transport = Arc::new(super::testing::MemTransport::new(node.id, group.wires.clone()));
+    let started = super::start(options(node.id, node.folder.path()), node.store.clone(), transport, Arc::new(super::NoObserver)).await;
+    assert!(matches!(started, Err(StartError::Format { found: 1 })), "{:?}", started.err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_state_says_which_entry_it_holds_last() {
     let mut group = Group { wires: Arc::default(), nodes: Vec::new(), tune: |_| {} };
     group.add_node(NodeId(1), Place::Memory).await;
