@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use openraft::async_runtime::watch::WatchReceiver;
 use tokio::sync::{Mutex as AsyncMutex, Notify, RwLock};
 use tokio::time::Instant;
 
@@ -23,9 +22,8 @@ use super::log_file::{FORMAT, foreign_format};
 use super::network::Network;
 use super::receiver::Gated;
 use super::snapshot::Shelf;
-use super::succession::Succession;
+use super::succession::{Succession, lead_again};
 use super::transport::Transport;
-use super::types::Types;
 use super::{Observer, watcher};
 use crate::storage::{Physical, off_thread};
 use crate::types::NodeId;
@@ -205,16 +203,4 @@ pub async fn start(
     let compaction = Compaction { raft: raft.clone(), store: store.clone(), log: log_control.clone(), options };
     let tasks = vec![elections, watching, tokio::spawn(compaction.run()), tokio::spawn(succession.run())];
     Ok(Raft::new(raft, log_control, store, Arc::new(receiver), round_trips, status, closing, tasks))
-}
-
-/// Asks for votes until somebody leads: when a whole cluster restarts, the others may vote at once only for the node that led them, and
-/// may start later than it. It asks first whether it would be elected, which disturbs nobody.
-async fn lead_again(raft: &openraft::Raft<Types, StateMachine>, every: Duration, give_up: Instant) {
-    let is_led = || raft.metrics().borrow_watched().current_leader.is_some();
-    while !is_led() && Instant::now() < give_up {
-        if raft.trigger().elect(true).await.is_err() {
-            return;
-        }
-        tokio::time::sleep(every).await;
-    }
 }

@@ -111,23 +111,27 @@ impl<T: Send + 'static> PipeIn<T> {
         }
     }
 
+    /// Returns once there is nobody to send to.
+    async fn over(&self) {
+        tokio::select! {
+            biased;
+            () = self.broken() => {}
+            () = self.reset() => {}
+        }
+    }
+
     /// Sends all of `messages` until they end, the other end lets go, or the connection breaks.
     pub async fn send_all(mut self, mut messages: BoxStream<'static, T>) {
         loop {
             let message = tokio::select! {
                 biased;
-                () = self.broken() => return,
-                () = self.reset() => return,
+                () = self.over() => return,
                 message = messages.next() => message,
             };
             let Some(message) = message else { return };
             if !self.send(message).await {
                 // The messages' maker learns it when the connection's end is noticed.
-                return tokio::select! {
-                    biased;
-                    () = self.broken() => {}
-                    () = self.reset() => {}
-                };
+                return self.over().await;
             }
         }
     }
