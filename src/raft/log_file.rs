@@ -70,6 +70,15 @@ pub fn segment_path(folder: &Path, segment: u64) -> PathBuf {
     folder.join(format!("{segment:016x}.log"))
 }
 
+/// The segments in `folder`, in their order; other files there are none of ours.
+fn segments(disk: &dyn Disk, folder: &Path) -> io::Result<Vec<u64>> {
+    let names = disk.names(folder)?;
+    let number = |name: &String| name.strip_suffix(".log").and_then(|hex| u64::from_str_radix(hex, 16).ok());
+    let mut numbers: Vec<u64> = names.iter().filter_map(number).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
 /// Adds a frame with the record that `fill` writes; returns the record's length.
 pub fn put_frame(out: &mut Vec<u8>, kind: u8, fill: impl FnOnce(&mut Vec<u8>)) -> u32 {
     let start = out.len();
@@ -119,10 +128,10 @@ fn take_frame(from: &mut Bytes) -> Option<Bytes> {
 /// # Errors
 /// If a segment cannot be opened.
 pub fn foreign_format(disk: &dyn Disk, folder: &Path) -> io::Result<Option<u8>> {
-    let Some(first) = disk.names(folder).unwrap_or_default().into_iter().filter(|name| name.ends_with(".log")).min() else {
+    let Some(&first) = segments(disk, folder).unwrap_or_default().first() else {
         return Ok(None);
     };
-    let file = disk.open(&folder.join(first), Open::Read)?;
+    let file = disk.open(&segment_path(folder, first), Open::Read)?;
     let mut frame = vec![0; FRAME_HEAD];
     if file.read_at(&mut frame, 0).is_err() {
         return Ok(None);
@@ -154,10 +163,7 @@ fn damaged(what: &str) -> io::Error {
 /// # Errors
 /// If the files cannot be read, or are damaged elsewhere than at their end.
 pub fn recover(disk: &dyn Disk, folder: &Path) -> io::Result<Recovered> {
-    let names = disk.names(folder)?;
-    let number = |name: &String| name.strip_suffix(".log").and_then(|hex| u64::from_str_radix(hex, 16).ok());
-    let mut numbers: Vec<u64> = names.iter().filter_map(number).collect();
-    numbers.sort_unstable();
+    let numbers = segments(disk, folder)?;
     let mut found = Recovered::default();
     for (nth, &segment) in numbers.iter().enumerate() {
         let is_last = nth + 1 == numbers.len();

@@ -315,6 +315,7 @@ async fn a_log_of_another_version_is_refused_in_words() {
     let crc = crc32fast::hash(&bytes[8..8 + len]);
     bytes[4..8].copy_from_slice(&crc.to_be_bytes());
     std::fs::write(&segment, bytes).unwrap();
+    std::fs::write(segment.with_file_name("0-not-ours.log"), "a file that is no segment").unwrap();
     let transport = Arc::new(super::testing::MemTransport::new(node.id, group.wires.clone()));
     let started = super::start(options(node.id, node.folder.path()), node.store.clone(), transport, Arc::new(super::NoObserver)).await;
     assert!(matches!(started, Err(StartError::Format { found: 1 })), "{:?}", started.err());
