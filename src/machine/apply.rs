@@ -69,6 +69,14 @@ pub enum Refusal {
         /// What this cluster has accepted.
         ours: Generation,
     },
+    /// A promotion to a generation that there was already.
+    #[error("a promotion must begin a later generation than {ours}, not {theirs}: try again")]
+    NotLater {
+        /// What was to begin.
+        theirs: Generation,
+        /// What this cluster has accepted.
+        ours: Generation,
+    },
     /// A secondary's command on a cluster that is none.
     #[error("this cluster is no replication secondary")]
     NotSecondary,
@@ -222,6 +230,13 @@ impl<V: View> Change<'_, V> {
         // What a cluster remembers of its role is never shipped; only a primary or a cluster alone may write what is.
         if let Some(op) = batch.ops.iter().find(|op| !self.view.role().may_write(op.key().scope)) {
             return Ok(Err(Outcome::Refused(Refusal::NotOurs(op.key().clone()))));
+        }
+        // The primary that it follows may have told a later generation since the promotion was decided.
+        if let (Role::Secondary { generation: ours, .. }, Role::Primary { generation, .. }) = (self.view.role(), role)
+            && *generation <= ours
+            && !bug!(37)
+        {
+            return Ok(Err(Outcome::Refused(Refusal::NotLater { theirs: *generation, ours })));
         }
         self.write_all(batch)?;
         self.applied.role = Some(role.clone());

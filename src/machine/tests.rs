@@ -242,6 +242,22 @@ fn a_frame_that_was_replayed_once_is_refused_the_second_time() {
 }
 
 #[test]
+fn a_promotion_begins_a_generation_that_there_was_not() {
+    let promote = |generation| Command::SetRole {
+        role: Role::Primary { set: set(), generation: Generation(generation), fenced_by: None },
+        batch: batch(Vec::new(), Vec::new()),
+    };
+    let not_later = |theirs| Expected::Refused(Refusal::NotLater { theirs: Generation(theirs), ours: Generation(3) });
+    check(&secondary(), promote(4), Expected::Committed);
+    check(&secondary(), promote(3), not_later(3));
+    check(&secondary(), promote(2), not_later(2));
+    // A frame without records tells a generation.
+    let mut state = State::with(secondary());
+    state.run(&ship(4, Position::default(), Vec::new()));
+    assert_eq!(state.run(&promote(4)).outcome, Outcome::Refused(Refusal::NotLater { theirs: Generation(4), ours: Generation(4) }));
+}
+
+#[test]
 fn a_secondary_remembers_the_highest_generation() {
     let mut state = State::with(secondary());
     let first = record(1, key_of(Scope::Shared));

@@ -252,6 +252,9 @@ impl<'s> Following<'s> {
     }
 
     fn note(&mut self, said: &FromPrimary) {
+        if let Some(told) = said.generation() {
+            self.shared.status.of_primary(|primary| primary.generation = primary.generation.max(told));
+        }
         match said {
             FromPrimary::Streaming { position, .. } => {
                 tracing::info!(primary_wal = %position.wal, "streaming records from the primary");

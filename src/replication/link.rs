@@ -110,6 +110,19 @@ pub enum FromPrimary {
     },
 }
 
+impl FromPrimary {
+    /// The primary's generation, where the message tells it.
+    pub fn generation(&self) -> Option<Generation> {
+        match self {
+            Self::Streaming { generation, .. }
+            | Self::Resync { generation, .. }
+            | Self::Records { generation, .. }
+            | Self::Heartbeat { generation, .. } => Some(*generation),
+            Self::Differing { .. } | Self::Rows { .. } => None,
+        }
+    }
+}
+
 /// Why there is no link, or no longer one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {

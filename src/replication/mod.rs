@@ -63,7 +63,7 @@ pub use retention::Keep;
 use crate::machine::Role;
 use crate::raft;
 use crate::storage::{Physical, off_thread};
-use crate::types::{Clock, Key, Timestamp};
+use crate::types::{Clock, Generation, Key, Timestamp};
 use link::Link;
 use retention::Pins;
 use status::Status;
@@ -234,6 +234,11 @@ impl Handle {
     /// A secondary: whether it has a link, and how long ago it knew itself to have everything, in milliseconds.
     pub fn last_whole(&self, now: Timestamp) -> (bool, Option<u64>) {
         self.shared.status.last_whole(now)
+    }
+
+    /// A secondary: the latest generation that it was told of since this node is active.
+    pub fn told_generation(&self) -> Generation {
+        self.shared.status.told_generation()
     }
 
     /// A secondary: how long there has been no link to its primary, if there should be one.

@@ -169,7 +169,8 @@ impl World {
             Act::Fence(_) => self.left.demotions > 0 && side.role().is_primary() && !is_demoting,
             Act::Demote(_) => is_demoting,
             Act::Promote(_) => {
-                let has_all = other.role().is_secondary() && other.at().wal <= side.at().wal;
+                let is_latest = other.role().generation() <= side.role().generation();
+                let has_all = other.role().is_secondary() && other.at().wal <= side.at().wal && is_latest;
                 self.left.promotions > 0 && side.role().is_secondary() && (has_all || !self.in_order)
             }
             Act::Follow(_) => side.role().is_secondary() && other.writes() && !(side.follows && other.admits),

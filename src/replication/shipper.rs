@@ -77,6 +77,7 @@ enum State {
     Waiting,
     LookingUp {
         have: Position,
+        knows: Generation,
     },
     Snapshotting {
         why: &'static str,
@@ -154,7 +155,7 @@ impl Shipper {
                     if filling {
                         self.resync("the secondary is filled for the first time", out);
                     } else {
-                        self.state = State::LookingUp { have };
+                        self.state = State::LookingUp { have, knows: generation };
                         out.push(ShipAction::LookUp(have.wal));
                     }
                 }
@@ -173,11 +174,15 @@ impl Shipper {
     }
 
     fn found(&mut self, ours: Option<Position>, out: &mut Vec<ShipAction>) {
-        let State::LookingUp { have } = self.state else { return };
+        let State::LookingUp { have, knows } = self.state else { return };
         match ours {
             Some(ours) if ours == have => {
                 self.state = State::Streaming { sent: have, is_reading: false };
                 self.send(FromPrimary::Streaming { generation: self.generation, position: self.grown }, out);
+                if knows < self.generation {
+                    // Before the first record there is: whoever is promoted next must be of a later generation than this primary.
+                    self.send(FromPrimary::Records { generation: self.generation, after: have, records: Vec::new() }, out);
+                }
             }
             Some(_) => self.resync("the histories differ", out),
             None if bug!(34) && have.wal < self.grown.wal => {
@@ -278,6 +283,16 @@ mod tests {
         };
         assert_eq!(answer, expected);
         assert_eq!(actions.len(), 1);
+    }
+
+    #[test]
+    fn a_secondary_of_an_earlier_generation_is_told_ours_without_a_record() {
+        let (_, five) = history(5);
+        let mut shipper = Shipper::new(OURS, five);
+        step(&mut shipper, hello(five, 2, false));
+        let streaming = ShipAction::Send(FromPrimary::Streaming { generation: OURS, position: five });
+        let told = ShipAction::Send(FromPrimary::Records { generation: OURS, after: five, records: Vec::new() });
+        assert_eq!(step(&mut shipper, ShipEvent::Found(Some(five))), [streaming, told]);
     }
 
     #[test]

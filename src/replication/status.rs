@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::applier::Phase;
 use super::freshness::Freshness;
-use crate::types::{Position, Timestamp, WalIndex};
+use crate::types::{Generation, Position, Timestamp, WalIndex};
 
 /// State of the secondary's own channel, in gRPC's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -53,6 +53,8 @@ pub struct PeerStatus {
     pub heartbeat_ms: u64,
     /// How far its clock is from ours.
     pub skew_ms: u64,
+    /// Of a primary: the latest generation that it told.
+    pub generation: Generation,
     /// How whole the copy is.
     pub freshness: Freshness,
     /// What is going on.
@@ -170,6 +172,11 @@ impl Status {
         let inner = self.inner();
         let primary = &inner.following.primary;
         (primary.is_connected, primary.lag_ms(now))
+    }
+
+    /// A secondary: the latest generation that it was told of since this node is active.
+    pub fn told_generation(&self) -> Generation {
+        self.inner().following.primary.generation
     }
 
     /// A secondary: how long there has been no link.

@@ -46,7 +46,7 @@ impl Links for Streams {
     fn wholeness(&self) -> Wholeness {
         let (is_comparing, records_behind) = self.handle.catching_up();
         let (is_connected, behind_ms) = self.handle.last_whole(self.clock.now());
-        Wholeness { is_comparing, is_connected, records_behind, behind_ms }
+        Wholeness { is_comparing, is_connected, records_behind, behind_ms, generation: self.handle.told_generation() }
     }
 
     fn lost_for(&self) -> Option<Duration> {

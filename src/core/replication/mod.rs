@@ -36,7 +36,7 @@ use crate::crypto::cert::Identity;
 use crate::engine::{Call, EngineError, Reply};
 use crate::machine::{Applied, Batch, Command, Guard, Outcome, Role};
 use crate::storage::off_thread;
-use crate::types::Secret;
+use crate::types::{Generation, Secret};
 use record::RoleRecord;
 
 /// What a secondary knows of how whole its copy is.
@@ -50,6 +50,8 @@ pub struct Wholeness {
     pub records_behind: u64,
     /// How long ago it knew itself to have everything, in milliseconds; `None` if it never did.
     pub behind_ms: Option<u64>,
+    /// The latest generation that it was told of, which its own state may not show yet; 0 if none was told.
+    pub generation: Generation,
 }
 
 impl Wholeness {

@@ -81,11 +81,11 @@ impl Replication {
         if (whole.is_comparing || behind > 0) && !call.data().flag("force")?.unwrap_or(false) {
             return Err(EngineError::Unavailable(BEHIND.to_owned()));
         }
-        let raised = Generation(if bug!(37) { generation.0 } else { generation.0 + 1 });
+        let raised = Generation(if bug!(37) { generation.0 } else { generation.max(whole.generation).0 + 1 });
         let role = Role::Primary { set, generation: raised, fenced_by: None };
-        tracing::warn!(generation = generation.0 + 1, behind, connected = whole.is_connected, "this cluster is promoted");
+        tracing::warn!(generation = raised.0, behind, connected = whole.is_connected, "this cluster is promoted");
         let promotion = Promotion {
-            generation: generation.0 + 1,
+            generation: raised.0,
             at_ms: self.ctx.now().0,
             wal: self.ctx.store.positions().performance.wal.0,
             is_connected: whole.is_connected,

@@ -314,16 +314,18 @@ async fn a_cluster_is_demoted_and_promoted_in_the_same_set() {
     active(&primary).await;
     assert_eq!(primary.ground.store.role().mode(), "secondary");
     refused(post(&primary, "secondary/update-primary", json!({ "update_primary_addrs": ["a:1"] })).await, "knows no primary");
-    *links.wholeness.lock().unwrap() = Wholeness { records_behind: 3, behind_ms: Some(12_300), ..Wholeness::default() };
+    // Told by its primary, but not in its own state yet.
+    let generation = Generation(4);
+    *links.wholeness.lock().unwrap() = Wholeness { records_behind: 3, behind_ms: Some(12_300), generation, ..Wholeness::default() };
     refused(post(&primary, "secondary/promote", json!({})).await, "still catching up");
     let answer = post(&primary, "secondary/promote", json!({ "force": true })).await.unwrap();
     warned(answer, "3 records behind, and last knew itself to have everything 12.3s before");
     active(&primary).await;
     let promotion = primary.core.replication().status()["promotion"].clone();
     assert_eq!((&promotion["lag_records"], &promotion["lag_seconds"], &promotion["connected"]), (&json!(3), &json!(12.3), &json!(false)));
-    assert_eq!(promotion["generation"], 2);
+    assert_eq!(promotion["generation"], 5);
     let role = primary.ground.store.role();
-    assert_eq!((role.mode(), role.set(), role.generation()), ("primary", set.as_ref(), Generation(2)));
+    assert_eq!((role.mode(), role.set(), role.generation()), ("primary", set.as_ref(), Generation(5)));
     token_for(&primary, "asia").await;
     let answer = post(&primary, "primary/disable", json!({})).await.unwrap();
     warned(answer, "1 secondaries that it knows (asia)");
