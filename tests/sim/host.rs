@@ -1,8 +1,12 @@
 //! A host's software: the production node on the simulation's disks, network, clock and random numbers.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use coffer::core::node_identity::NodeIdentity;
 use coffer::core::{Serve, ServeNode, ServeSecondary, Upstream};
 use coffer::crypto::entropy::SeededEntropy;
@@ -13,7 +17,8 @@ use coffer::replication::link::{Accept, Duplex, LinkError};
 use coffer::server::assembly::{Assembly, Ground};
 use coffer::types::NodeId;
 use coffer::{core, http, raft, replication};
-use futures::StreamExt;
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -111,6 +116,31 @@ fn ground(world: &Arc<World>, id: HostId) -> turmoil::Result<Ground> {
     })
 }
 
+/// Append messages as they come in, until they end or break: then it says so, as `cluster` does.
+struct Incoming {
+    messages: BoxStream<'static, Result<Bytes, &'static str>>,
+    has_ended: bool,
+    receiver: Arc<dyn Receiver>,
+}
+
+impl Stream for Incoming {
+    type Item = Bytes;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let message = ready!(self.messages.poll_next_unpin(cx));
+        self.has_ended = message.is_none();
+        Poll::Ready(message.and_then(Result::ok))
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.receiver.broke();
+        }
+    }
+}
+
 #[derive(Clone)]
 struct Services {
     receiver: Arc<dyn Receiver>,
@@ -127,11 +157,9 @@ impl Services {
         let reply = match request {
             Request::Raft(call, message) => Reply::Raft(self.receiver.call(call, message).await),
             Request::Appends(messages, answers) => {
-                let messages = messages.stream().take_while(|message| std::future::ready(message.is_ok()));
-                let messages = messages.filter_map(|message| std::future::ready(message.ok())).boxed();
-                if let Ok(given) = self.receiver.append(messages).await {
-                    let given = given.take_while(|given| std::future::ready(given.is_ok()));
-                    answers.send_all(given.filter_map(|given| std::future::ready(given.ok())).boxed()).await;
+                let messages = Incoming { messages: messages.stream(), has_ended: false, receiver: self.receiver.clone() };
+                if let Ok(given) = self.receiver.append(messages.boxed()).await {
+                    answers.send_all(given).await;
                 }
                 return;
             }
@@ -156,7 +184,7 @@ impl Services {
                 let (out, rx) = mpsc::channel(8);
                 let gone = out.clone();
                 let incoming = said.stream().map(|item| item.map_err(|why| LinkError::Broken(why.to_owned()))).boxed();
-                let sending = tokio::spawn(saying.send_all(ReceiverStream::new(rx).boxed()));
+                let sending = tokio::spawn(saying.send_all(ReceiverStream::new(rx).map(Ok::<_, Infallible>).boxed()));
                 tokio::select! {
                     () = self.streams.accept(proof.id.clone(), Duplex { out, incoming }) => {}
                     () = gone.closed() => {}
@@ -169,7 +197,7 @@ impl Services {
         answer.send(reply);
     }
 
-    async fn install(&self, head: bytes::Bytes, files: Vec<(String, Vec<u8>)>) -> Result<bytes::Bytes, String> {
+    async fn install(&self, head: Bytes, files: Vec<(String, Vec<u8>)>) -> Result<Bytes, String> {
         let folder = self.receiver.stage().await?;
         for (name, bytes) in files {
             std::fs::write(folder.join(name), bytes).map_err(|error| error.to_string())?;

@@ -5,7 +5,7 @@
 //! Not here: connections, on which messages keep their order (`pipe`), what messages mean (`talk`).
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -107,6 +107,8 @@ struct Inner {
     rng: Rng,
     links: BTreeMap<(HostId, HostId), Link>,
     inboxes: BTreeMap<HostId, mpsc::UnboundedSender<Delivery>>,
+    /// Hosts without power: not even their system says anything.
+    dark: BTreeSet<HostId>,
     lost: Vec<oneshot::Sender<(Duration, Reply)>>,
 }
 
@@ -117,7 +119,14 @@ pub struct Net(Arc<Mutex<Inner>>);
 impl Net {
     /// Calm, and nobody listens.
     pub fn new(weather: Weather, rng: Rng) -> Self {
-        Self(Arc::new(Mutex::new(Inner { weather, rng, links: BTreeMap::new(), inboxes: BTreeMap::new(), lost: Vec::new() })))
+        Self(Arc::new(Mutex::new(Inner {
+            weather,
+            rng,
+            links: BTreeMap::new(),
+            inboxes: BTreeMap::new(),
+            dark: BTreeSet::new(),
+            lost: Vec::new(),
+        })))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -127,13 +136,22 @@ impl Net {
     /// Takes what arrives at `host` from now on.
     pub fn listen(&self, host: HostId) -> mpsc::UnboundedReceiver<Delivery> {
         let (inbox, arriving) = mpsc::unbounded_channel();
-        self.inner().inboxes.insert(host, inbox);
+        let mut inner = self.inner();
+        inner.inboxes.insert(host, inbox);
+        inner.dark.remove(&host);
+        drop(inner);
         arriving
     }
 
     /// Nothing comes from or to `host` any more.
     pub fn close(&self, host: HostId) {
         self.inner().inboxes.remove(&host);
+    }
+
+    /// `host` has no power: its connections are not even reset.
+    pub fn darken(&self, host: HostId) {
+        self.close(host);
+        self.inner().dark.insert(host);
     }
 
     /// Whether `host` listens.
@@ -162,9 +180,20 @@ impl Net {
 
     /// Draws what becomes of a message.
     pub fn fate(&self, from: HostId, to: HostId, what: &'static str) -> Fate {
-        let mut inner = self.inner();
         // What a host says that has just ended is not heard.
-        let (speaks, listens) = (inner.inboxes.contains_key(&from), inner.inboxes.contains_key(&to));
+        let speaks = self.listens(from);
+        self.draw(from, to, what, speaks)
+    }
+
+    /// Draws what becomes of a connection's reset, which a host's system sends for a process that has ended.
+    pub fn reset(&self, from: HostId, to: HostId) -> Fate {
+        let speaks = !self.inner().dark.contains(&from);
+        self.draw(from, to, "reset", speaks)
+    }
+
+    fn draw(&self, from: HostId, to: HostId, what: &'static str, speaks: bool) -> Fate {
+        let mut inner = self.inner();
+        let listens = inner.inboxes.contains_key(&to);
         let Inner { weather, rng, links, .. } = &mut *inner;
         let link = links.entry((from, to)).or_default();
         link.messages += 1;

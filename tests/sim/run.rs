@@ -139,7 +139,10 @@ fn carry_out(sim: &mut turmoil::Sim<'_>, world: &Arc<World>, order: Order, now: 
         trace::line(format_args!("{order:?}"));
         match order {
             Order::End(_, loss) | Order::Down(_, loss) => {
-                world.net.close(host);
+                match loss {
+                    Loss::Process => world.net.close(host),
+                    Loss::Power => world.net.darken(host),
+                }
                 slot.ended(loss);
                 sim.crash(name);
                 world.invariants.lock().expect("no holder of this lock panics").ended(host);
@@ -148,7 +151,7 @@ fn carry_out(sim: &mut turmoil::Sim<'_>, world: &Arc<World>, order: Order, now: 
                 }
             }
             Order::Wipe(_) => {
-                world.net.close(host);
+                world.net.darken(host);
                 slot.wipe();
                 sim.crash(name);
                 world.invariants.lock().expect("no holder of this lock panics").ended(host);

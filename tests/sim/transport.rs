@@ -2,6 +2,7 @@
 //!
 //! What each error means for the product is as `cluster` has it: refused before anything was done, or not known.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,7 +113,7 @@ impl Transport for Wire {
         if !self.net.open(self.me, to, at, Request::Appends(their_messages, their_answers)) {
             return Err(TransportError::Unreachable("connection refused".to_owned()));
         }
-        let sending = EndsWith(tokio::spawn(up.send_all(messages)));
+        let sending = EndsWith(tokio::spawn(up.send_all(messages.map(Ok::<_, Infallible>).boxed())));
         let answers = down.stream().map(move |answer| {
             let _ = &sending;
             answer.map_err(|why| TransportError::Broken(why.to_owned()))
@@ -199,7 +200,7 @@ impl Link for ToPrimary {
             Err(NoAnswer::Unknown(why)) => return Err(LinkError::Broken(why.to_owned())),
         }
         let (out, said) = mpsc::channel(8);
-        let sending = EndsWith(tokio::spawn(up.send_all(ReceiverStream::new(said).boxed())));
+        let sending = EndsWith(tokio::spawn(up.send_all(ReceiverStream::new(said).map(Ok::<_, Infallible>).boxed())));
         let incoming = down.stream().map(move |item| {
             let _ = &sending;
             item.map_err(|why| LinkError::Broken(why.to_owned()))
