@@ -37,7 +37,7 @@ pub fn faults(history: &History, required: &[String]) -> Verdict {
 }
 
 /// The mode of a fault: `mode`, or the first of `[mode …]`.
-fn mode(op: &Op) -> Option<&str> {
+pub(super) fn mode(op: &Op) -> Option<&str> {
     op.value.as_str().or_else(|| op.value.as_list()?.first()?.as_str())
 }
 

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::lines::{Fact, facts, part};
+use super::outage::Outages;
 use super::verdict::Verdict;
 use crate::core::{Call, History, Malformed, Op, Outcome, Value, calls};
 
@@ -21,7 +22,7 @@ use crate::core::{Call, History, Malformed, Op, Outcome, Value, calls};
 pub struct Options {
     /// How much before its end a credential may go: lifetimes are whole seconds.
     pub early: Duration,
-    /// How much after its end: failover and the work itself.
+    /// How much after its end: failover and the work itself, not counting [`Outages`].
     pub late: Duration,
     /// How long a credential that no client was told of may live.
     pub orphan: Duration,
@@ -65,12 +66,13 @@ pub fn check(history: &History, options: Options) -> Result<Verdict, Malformed> 
     }
     let end = history.ops.iter().map(|op| op.time).max().unwrap_or(0);
     let mut children = Vec::new();
+    let outages = Outages::of(history);
     let (mut pending, mut leases) = (0, BTreeSet::new());
     for (name, credential) in &credentials {
         if credential.created.is_none() && credential.leases.is_empty() {
             continue; // revoking what was never made does no harm
         }
-        match judge(name, credential, &later, options, end)? {
+        match judge(name, credential, &later, (options, &outages), end)? {
             Some(verdict) => children.push(verdict),
             None => pending += 1,
         }
@@ -95,7 +97,7 @@ fn judge(
     name: &Value,
     credential: &Credential<'_>,
     later: &BTreeMap<&Value, Vec<Call<'_>>>,
-    options: Options,
+    (options, outages): (Options, &Outages),
     end: u64,
 ) -> Result<Option<Verdict>, Malformed> {
     let name = format!("credential {name}");
@@ -107,7 +109,7 @@ fn judge(
     let first_revoked = credential.revoked.iter().map(Fact::earliest).min();
     let lease = match credential.leases.as_slice() {
         [] => {
-            let deadline = created.earliest().saturating_add(nanoseconds(options.orphan));
+            let deadline = outages.deadline(created.earliest(), nanoseconds(options.orphan));
             return Ok(match first_revoked {
                 Some(at) if at <= deadline => Some(Verdict::valid(name, "no client was told of it, and it was revoked")),
                 None if end <= deadline => None,
@@ -154,7 +156,7 @@ fn judge(
     for revocation in revocations().filter(|call| call.outcome == Outcome::Ok) {
         last = last.min(revocation.end.map_or(end, |end| end.time));
     }
-    let deadline = last.saturating_add(nanoseconds(options.late));
+    let deadline = outages.deadline(last, nanoseconds(options.late));
     Ok(match first_revoked {
         Some(at) if at <= deadline => Some(Verdict::valid(name, "revoked when it should be")),
         Some(at) => {

@@ -19,6 +19,7 @@ pub mod setfull;
 pub mod audit;
 pub mod lease;
 pub mod monotonic;
+mod outage;
 pub mod policy;
 pub mod unwrap;
 pub mod uses;

@@ -4,12 +4,19 @@
 //! stands. `snapshot` answers `[[k [version value]] …]`, all read from one state of a secondary; an absent key is `[k [0 nil]]`.
 //! With positions the check is exact up to writes of unknown outcome; without them real time orders what it can: a batch that shows a
 //! write and misses one that ended before it began is of no position at all.
+//!
+//! While a secondary compares itself with its primary and repairs what differs, it is at no position: what was read then, or up to
+//! [`SETTLING`] later, is left out. Lines of the nemesis tell when: `compared`, `{:cluster c :from ns :to ns}`.
 
 use std::collections::BTreeMap;
 
 use super::keyed::by_key;
+use super::lines::{Fact, facts};
 use super::verdict::Verdict;
 use crate::core::{Call, History, Malformed, Op, Value, calls};
+
+/// A standby may be that far behind the node that compares.
+const SETTLING: u64 = 2_000_000_000;
 
 /// A write of one key: who made this version, and where it stands.
 struct Version<'a> {
@@ -52,13 +59,28 @@ pub fn check(history: &History) -> Result<Verdict, Malformed> {
         }
         versions.sort_by_key(|version| version.version);
     }
+    let comparisons = comparisons(history)?;
     let mut nodes: BTreeMap<String, Vec<(Call<'_>, Vec<Seen<'_>>)>> = BTreeMap::new();
     for call in calls.iter().filter(|call| call.f() == "snapshot") {
         let Some(result) = call.result() else { continue };
+        if comparisons.iter().any(|(cluster, from, to)| call.invoke.cluster.as_deref() == Some(*cluster) && overlaps(call, *from, *to)) {
+            continue;
+        }
         let place = [call.invoke.cluster.as_deref(), call.invoke.node.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");
         nodes.entry(place).or_default().push((*call, batch(call, result)?));
     }
     Ok(Verdict::all("prefix", nodes.iter().map(|(node, batches)| one_node(node, batches, &writes, &loose)).collect()))
+}
+
+/// Cluster, beginning and end of each comparison, in nanoseconds.
+fn comparisons(history: &History) -> Result<Vec<(&str, u64, u64)>, Malformed> {
+    let one = |fact: Fact<'_>| Ok((fact.number("from")?, fact.number("to")?));
+    let moment = |at: i64| u64::try_from(at).unwrap_or(0);
+    facts(history, "compared").map(|fact| one(fact).and_then(|(from, to)| Ok((fact.text("cluster")?, moment(from), moment(to))))).collect()
+}
+
+fn overlaps(call: &Call<'_>, from: u64, to: u64) -> bool {
+    call.invoke.time <= to.saturating_add(SETTLING) && call.end.is_none_or(|end| end.time >= from)
 }
 
 fn batch<'a>(call: &Call<'a>, result: &'a Value) -> Result<Vec<Seen<'a>>, Malformed> {

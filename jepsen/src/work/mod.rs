@@ -8,6 +8,7 @@ pub mod append;
 pub mod audit;
 pub mod burn;
 pub mod canary;
+mod compared;
 pub mod converge;
 pub mod crossing;
 pub mod fence;

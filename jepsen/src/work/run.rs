@@ -25,7 +25,7 @@ use crate::world::{Options, World, process, replicate};
 use super::actor::Actor;
 use super::burn::Burn;
 use super::stage::Stage;
-use super::{Workload, named, sampler};
+use super::{Workload, compared, named, sampler};
 
 /// How long healing may take: longer is a finding.
 const HEAL: Duration = Duration::from_secs(60);
@@ -127,6 +127,7 @@ pub fn run(order: &Order, watch: &dyn Watch) -> Result<Verdict, String> {
 
     drop(burning);
     watch.phase("checking");
+    compared::record(&world, &stage.recorder)?;
     let history = stage.recorder.finish().map_err(|error| error.to_string())?;
     let verdict = judge(order, &plan, &workloads, &history, findings)?;
     conclude(order, &history, &verdict)?;
@@ -299,12 +300,6 @@ fn crashes(world: &World) -> Verdict {
     }
 }
 
-/// The lines of one workload, numbered anew.
-pub fn of_workload(history: &History, name: &str) -> History {
-    let is_mine = |op: &&crate::core::Op| op.extra.get("workload").and_then(Value::as_str) == Some(name);
-    History::from_ops(history.ops.iter().filter(is_mine).cloned())
-}
-
 fn judge(
     order: &Order,
     plan: &Plan,
@@ -314,7 +309,7 @@ fn judge(
 ) -> Result<Verdict, String> {
     let mut children = Vec::new();
     for workload in workloads {
-        let mine = of_workload(history, workload.name());
+        let mine = History::from_ops(history.of_workload(workload.name()).ops);
         mine.write(&order.folder.join(format!("{}.edn", workload.name())), Format::Edn).map_err(|error| error.to_string())?;
         let ok = mine.ops.iter().filter(|op| op.kind == Kind::Ok).count();
         children.push(match workload.check(&mine) {
