@@ -39,7 +39,9 @@ const ADMIT_EVERY: Duration = Duration::from_secs(1);
 pub async fn run(world: Arc<World>, id: HostId) -> turmoil::Result {
     let slot = world.slot(id);
     std::fs::create_dir_all(&slot.folder)?;
-    let assembly = match Assembly::start(ground(&world, id)?).await {
+    let ground = ground(&world, id)?;
+    let identity = ground.identity.clone();
+    let assembly = match Assembly::start(ground).await {
         Ok(assembly) => assembly,
         Err(error) => {
             trace::line(format_args!("did not start: {error}"));
@@ -59,6 +61,7 @@ pub async fn run(world: Arc<World>, id: HostId) -> turmoil::Result {
     }
     slot.runs(Running { core: assembly.core.clone(), raft: assembly.raft.clone() });
     let services = Services {
+        identity,
         receiver: assembly.raft.receiver(),
         raft: assembly.raft,
         core: assembly.core,
@@ -143,6 +146,7 @@ impl Drop for Incoming {
 
 #[derive(Clone)]
 struct Services {
+    identity: Arc<NodeIdentity>,
     receiver: Arc<dyn Receiver>,
     raft: Arc<raft::Raft>,
     core: Arc<core::Core>,
@@ -154,6 +158,10 @@ struct Services {
 impl Services {
     async fn answer(self, delivery: Delivery) {
         let Delivery { request, answer, .. } = delivery;
+        // Without a certificate there are no connections between nodes: the asker's is reset.
+        if !matches!(request, Request::Client(_)) && self.identity.current().is_none() {
+            return;
+        }
         let reply = match request {
             Request::Raft(call, message) => Reply::Raft(self.receiver.call(call, message).await),
             Request::Appends(messages, answers) => {
