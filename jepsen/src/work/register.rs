@@ -5,6 +5,7 @@
 use crate::check::{MISMATCH, Verdict, register as check};
 use crate::client::outcome::{Outcome, usual_refusal};
 use crate::core::{History, Op, Value};
+use crate::world::World;
 use serde_json::json;
 use std::time::Duration;
 
@@ -29,8 +30,18 @@ impl Workload for Register {
         kv::mount(stage.world.first(), MOUNT, 0)
     }
 
+    /// Two at each node do everything. One only reads: whoever writes at a node that is cut off waits for its answer, and learns nothing
+    /// of what that node still says.
+    fn processes(&self, world: &World) -> usize {
+        world.first().nodes.len() * 3
+    }
+
     fn step(&self, actor: &mut Actor<'_>) {
         let key = format!("k{}", actor.rng.below(KEYS));
+        if actor.slot >= actor.stage.world.first().nodes.len() * 2 {
+            read(actor, MOUNT, &key);
+            return;
+        }
         match actor.rng.below(10) {
             0..4 => {
                 read(actor, MOUNT, &key);
