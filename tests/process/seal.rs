@@ -91,10 +91,16 @@ fn new_shares_replace_the_old_ones_on_all_nodes_and_the_count_of_encryptions_sta
     give(&cluster, update, &begun["nonce"], &cluster.keys[..1]);
     assert_eq!(node.call("DELETE", init, "", None).unwrap().0, 204);
     assert_eq!(node.get(init, "").unwrap().1["started"], false);
-    let begun = node.must(init, "", &wanted);
+    let begun = node.must(init, "", &json!({"secret_shares": 4, "secret_threshold": 3, "require_verification": true}));
     let done = give(&cluster, update, &begun["nonce"], &cluster.keys);
+    assert_eq!((&done["complete"], &done["verification_required"]), (&json!(true), &json!(true)));
     let new: Vec<String> = done["keys_base64"].as_array().unwrap().iter().map(|key| key.as_str().unwrap().to_owned()).collect();
     assert_eq!(new.len(), 4);
+    let verify = "sys/rekey/verify";
+    refused(node.put(verify, "", &json!({ "key": new[0], "nonce": begun["nonce"] })), 400, "incorrect nonce supplied");
+    let waiting = node.get(verify, "").unwrap().1;
+    assert_eq!((&waiting["t"], &waiting["n"], &waiting["progress"]), (&json!(3), &json!(4), &json!(0)));
+    assert_eq!(give(&cluster, verify, &waiting["nonce"], &new[..3])["complete"], true);
 
     // Rotated through a standby; counted alike on every node, and on from there after a failover.
     node.must("sys/rotate", &root, &json!({}));

@@ -1,8 +1,8 @@
 //! Keys that change while everything works: rotations, rekeys, and active nodes that are sealed and opened again.
 //!
 //! Old shares or new ones open the store: never neither, and the old ones no longer once the change was acknowledged. Other workloads
-//! show whether everything can still be decrypted. Operators do this over the control plane: an answer with new shares that is lost is
-//! lost for ever, so only a kill in the very moment of a rekey can do that, which is then told and not blamed on the product.
+//! show whether everything can still be decrypted. New shares are verified: where the answer to that is lost, the old ones are in force
+//! or the new ones, and both are at hand.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -88,10 +88,6 @@ impl Workload for Seal {
         if opened("new").is_empty() || rekeys == 0 {
             return Verdict::unknown("seal", format!("{told}: nothing to tell"));
         }
-        let lost = history.ops.iter().filter(|op| op.f == "rekey" && op.kind == Kind::Info).count();
-        if lost > 0 && !new.is_empty() {
-            return Verdict::unknown("seal", format!("{told}; {lost} answers with new shares were lost, and perhaps the store with them"));
-        }
         Verdict::all(
             "seal",
             vec![
@@ -113,38 +109,57 @@ impl Seal {
             Some(active) => rekeyed(active, &cluster.token(), &keys),
             None => (Outcome::Fail("nobody is active".to_owned(), None), Vec::new()),
         };
-        if !fresh.is_empty() {
-            cluster.change(|secrets| secrets.keys = fresh);
-            *self.old.lock().unwrap_or_else(PoisonError::into_inner) = keys;
+        match (&outcome, fresh.is_empty()) {
+            (Outcome::Ok(_), false) => {
+                cluster.change(|secrets| secrets.keys = fresh);
+                *self.old.lock().unwrap_or_else(PoisonError::into_inner) = keys;
+            }
+            (Outcome::Info(..), false) => cluster.change(|secrets| secrets.keys.extend(fresh)),
+            _ => {}
         }
         actor.end(&begun, &outcome, |_| Ok(Value::Nil));
     }
 }
 
+/// What became of a rekey, and the new shares, if they may be in force.
 fn rekeyed(node: &Node, token: &str, keys: &[String]) -> (Outcome, Vec<String>) {
     let ask = |request: Request| node.ask(&request.with_token(token)).ok_or_else(|| Failure::Unknown("no answer".to_owned()));
     // One that was left by an earlier try; there may be none.
     let _ = ask(Request::new("DELETE", "sys/rekey/init"));
-    let body = json!({"secret_shares": 3, "secret_threshold": 2});
+    let body = json!({"secret_shares": 3, "secret_threshold": 2, "require_verification": true});
     let started = match Outcome::of(ask(Request::new("PUT", "sys/rekey/init").with_body(body)), false, usual_refusal) {
         Outcome::Ok(reply) => reply,
         other => return (other, Vec::new()),
     };
-    let nonce = started.body["nonce"].clone();
+    // Nothing is in force before the verification ends: until then, what is lost did not happen.
+    let made = match give(&ask, "sys/rekey/update", keys, &started.body["nonce"], false) {
+        Outcome::Ok(reply) => reply,
+        other => return (other, Vec::new()),
+    };
+    let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
+    let fresh: Vec<String> = made.body["keys_base64"].as_array().map(|keys| keys.iter().take(2).map(text).collect()).unwrap_or_default();
+    (give(&ask, "sys/rekey/verify", &fresh, &made.body["verification_nonce"], true), fresh)
+}
+
+/// Gives shares until they are enough. A set that is no longer in force is refused with its last, and the next one tried.
+fn give(
+    ask: &dyn Fn(Request) -> Result<crate::client::http::Reply, Failure>,
+    path: &str,
+    keys: &[String],
+    nonce: &Json,
+    changes: bool,
+) -> Outcome {
     for (n, key) in keys.iter().enumerate() {
         let is_last = n + 1 == keys.len();
-        let request = Request::new("PUT", "sys/rekey/update").with_body(json!({ "key": key, "nonce": nonce }));
-        match Outcome::of(ask(request), is_last, usual_refusal) {
-            Outcome::Ok(reply) if reply.body["complete"] == true => {
-                let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
-                let fresh = reply.body["keys_base64"].as_array().map(|keys| keys.iter().take(2).map(text).collect()).unwrap_or_default();
-                return (Outcome::Ok(reply), fresh);
-            }
+        let answer = ask(Request::new("PUT", path).with_body(json!({ "key": key, "nonce": nonce })));
+        match Outcome::of(answer, changes && is_last, usual_refusal) {
+            Outcome::Ok(reply) if reply.body["complete"] == true => return Outcome::Ok(reply),
             Outcome::Ok(_) => {}
-            other => return (other, Vec::new()),
+            Outcome::Fail(..) if !is_last => {}
+            other => return other,
         }
     }
-    (Outcome::Fail("the shares were not enough".to_owned(), None), Vec::new())
+    Outcome::Fail("the shares were not enough".to_owned(), None)
 }
 
 fn rotate(actor: &mut Actor<'_>) {

@@ -1,6 +1,6 @@
 //! New unseal shares for the same root key, for whoever knows enough of the old ones.
 //!
-//! Not here: backups and verification of the new shares, which are refused.
+//! Not here: their verification (`rekey_verify`); backups, which are refused.
 
 use std::fmt;
 
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::super::keys;
 use super::collector::{Collected, Collector};
 use super::init::shown;
+use super::rekey_verify::Unverified;
 use super::stored::{SealConfig, UnsealKey, internal};
 use super::{Seal, SealError, ShareRequest};
 use crate::crypto::{entropy, shamir};
@@ -25,7 +26,7 @@ pub struct RekeyRequest {
     pub pgp_keys: Option<Vec<String>>,
     /// Not supported.
     pub backup: bool,
-    /// Not supported.
+    /// The new shares count only once enough of them were given back.
     pub require_verification: bool,
 }
 
@@ -48,8 +49,11 @@ pub struct RekeyStatus {
     pub pgp_fingerprints: Option<Vec<String>>,
     /// Never.
     pub backup: bool,
-    /// Never.
+    /// Whether the new shares must be given back before they count.
     pub verification_required: bool,
+    /// Names the verification, once there are new shares to verify.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verification_nonce: Option<String>,
 }
 
 /// The answer to one share.
@@ -72,8 +76,11 @@ pub enum RekeyAnswer {
         pgp_fingerprints: Option<Vec<String>>,
         /// Never.
         backup: bool,
-        /// Never.
+        /// Whether the new shares must be given back before they count.
         verification_required: bool,
+        /// Names the verification, if there must be one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        verification_nonce: Option<String>,
     },
 }
 
@@ -87,10 +94,19 @@ impl fmt::Debug for RekeyAnswer {
 pub(super) struct Attempt {
     collector: Collector,
     config: SealConfig,
+    must_verify: bool,
+    pub(super) unverified: Option<Unverified>,
+}
+
+/// A seal that is to replace another.
+pub(super) struct NewSeal {
+    old: UnsealKey,
+    pub(super) fresh: UnsealKey,
+    pub(super) config: SealConfig,
 }
 
 impl Seal {
-    fn needs_rekeyable(&self) -> Result<std::sync::Arc<super::super::Keys>, SealError> {
+    pub(super) fn needs_rekeyable(&self) -> Result<std::sync::Arc<super::super::Keys>, SealError> {
         let held = self.needs_active()?;
         if self.ctx.store.role().is_secondary() {
             return Err(SealError::invalid("rekeying can only be performed on the primary cluster when replication is activated"));
@@ -116,7 +132,8 @@ impl Seal {
             required,
             pgp_fingerprints: None,
             backup: false,
-            verification_required: false,
+            verification_required: attempt.is_some_and(|attempt| attempt.must_verify),
+            verification_nonce: attempt.and_then(|attempt| attempt.unverified.as_ref()).map(|waiting| waiting.nonce().to_owned()),
         })
     }
 
@@ -130,8 +147,8 @@ impl Seal {
         if request.backup && !has_pgp {
             return Err(SealError::invalid("cannot request a backup of the new keys without providing PGP keys for encryption"));
         }
-        if has_pgp || request.require_verification {
-            return Err(SealError::invalid("pgp_keys and require_verification are not supported by this server"));
+        if has_pgp {
+            return Err(SealError::invalid("pgp_keys are not supported by this server"));
         }
         let config = SealConfig::checked(request.secret_shares, request.secret_threshold)
             .map_err(|text| SealError::Invalid(format!("invalid rekey seal configuration: {text}")))?;
@@ -141,7 +158,7 @@ impl Seal {
                 return Err(SealError::invalid("rekey already in progress"));
             }
             let collector = Collector::new(entropy::random_uuid(self.ctx.entropy.as_ref()));
-            progress.rekey = Some(Attempt { collector, config });
+            progress.rekey = Some(Attempt { collector, config, must_verify: request.require_verification, unverified: None });
         }
         tracing::warn!(shares = config.secret_shares, threshold = config.secret_threshold, "a rekey was started");
         self.rekey_status()
@@ -172,6 +189,10 @@ impl Seal {
             if request.nonce != nonce {
                 return Err(SealError::Invalid(format!("incorrect nonce supplied; nonce for this rekey operation is \"{nonce}\"")));
             }
+            if let Some(waiting) = &attempt.unverified {
+                let text = format!("there are new shares already, which must be verified; nonce for that is \"{}\"", waiting.nonce());
+                return Err(SealError::Invalid(text));
+            }
             (attempt.collector.add(share, threshold), attempt.config, nonce)
         };
         let combined = match collected {
@@ -186,6 +207,41 @@ impl Seal {
         let fresh = UnsealKey::fresh(source);
         let shares = shamir::split(source, fresh.expose(), config.secret_shares, config.secret_threshold)
             .map_err(|error| SealError::Failed(error.to_string()))?;
+        let seal = NewSeal { old, fresh, config };
+        let verification_nonce = self.await_verification(seal).await?;
+        let (hex, base64) = shown(&shares);
+        Ok(RekeyAnswer::Done {
+            nonce,
+            complete: true,
+            keys: hex,
+            keys_base64: base64,
+            pgp_fingerprints: None,
+            backup: false,
+            verification_required: verification_nonce.is_some(),
+            verification_nonce,
+        })
+    }
+
+    /// Lets a new seal wait until it is verified, and says by which nonce; without that, puts it in force at once.
+    async fn await_verification(&self, seal: NewSeal) -> Result<Option<String>, SealError> {
+        let waiting = {
+            let mut progress = self.progress();
+            let attempt = progress.rekey.as_mut().ok_or_else(|| SealError::invalid("the rekey was cancelled"))?;
+            if attempt.must_verify {
+                let nonce = entropy::random_uuid(self.ctx.entropy.as_ref());
+                attempt.unverified = Some(Unverified::new(seal, nonce.clone()));
+                return Ok(Some(nonce));
+            }
+            seal
+        };
+        self.put_in_force(&waiting).await?;
+        Ok(None)
+    }
+
+    /// Writes a new seal in the place of the old one.
+    pub(super) async fn put_in_force(&self, seal: &NewSeal) -> Result<(), SealError> {
+        let NewSeal { old, fresh, config } = seal;
+        let source = self.ctx.entropy.as_ref();
         failpoint!("seal-config-write.before", SealError::failed("told to fail"));
         if bug!(25) {
             let config_first = self.ctx.write(|txn| {
@@ -209,15 +265,6 @@ impl Seal {
         failpoint!("seal-config-write.after", SealError::failed("told to fail"));
         self.progress().rekey = None;
         tracing::warn!(shares = config.secret_shares, threshold = config.secret_threshold, "the seal has new shares");
-        let (hex, base64) = shown(&shares);
-        Ok(RekeyAnswer::Done {
-            nonce,
-            complete: true,
-            keys: hex,
-            keys_base64: base64,
-            pgp_fingerprints: None,
-            backup: false,
-            verification_required: false,
-        })
+        Ok(())
     }
 }

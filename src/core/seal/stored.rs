@@ -76,6 +76,11 @@ impl UnsealKey {
         self.secret.expose()
     }
 
+    /// Whether both are the same key.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.secret.same_as(other.expose())
+    }
+
     /// What nodes that join prove themselves with.
     pub(in super::super) fn join_key(&self) -> Secret<Vec<u8>> {
         kdf::derive(self.secret.expose(), JOIN_PURPOSE)

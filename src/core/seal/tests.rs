@@ -135,6 +135,60 @@ async fn new_shares_replace_the_old_ones() {
     node.unseal_all(&new[1..]).await;
 }
 
+#[tokio::test]
+async fn new_shares_that_must_be_verified_count_once_they_were_given_back() {
+    let node = Node::new(&Arc::default(), "a");
+    let old = node.init(1, 1).await;
+    node.unseal_all(&old.keys).await;
+    let refused = |error: SealError, part: &str| assert!(error.to_string().contains(part), "{error}: {part}");
+    refused(node.seal.rekey_verify_status().unwrap_err(), "no rekey configuration found");
+    refused(node.seal.rekey_verify(&share(&old.keys[0], "n")).await.unwrap_err(), "no rekey in progress");
+    let request = RekeyRequest { secret_shares: 3, secret_threshold: 2, require_verification: true, ..RekeyRequest::default() };
+    let nonce = node.seal.rekey_start(&request).unwrap().nonce;
+    refused(node.seal.rekey_verify_status().unwrap_err(), "no rekey verification in progress");
+    let RekeyAnswer::Done { keys: new, verification_required: true, verification_nonce: Some(check), .. } =
+        node.seal.rekey_update(&share(&old.keys[0], &nonce)).await.unwrap()
+    else {
+        panic!("one share is enough, and a verification was asked for")
+    };
+    refused(node.seal.rekey_update(&share(&old.keys[0], &nonce)).await.unwrap_err(), "must be verified");
+    assert_eq!(node.seal.rekey_status().unwrap().verification_nonce.as_ref(), Some(&check));
+
+    // Shares that are not the new ones, or not for this verification, change nothing.
+    refused(node.seal.rekey_verify(&share(&new[0], &nonce)).await.unwrap_err(), "incorrect nonce");
+    assert!(matches!(node.seal.rekey_verify(&share(&new[0], &check)).await.unwrap(), VerifyAnswer::More(VerifyStatus { progress: 1, .. })));
+    refused(node.seal.rekey_verify(&share(&new[0], &check)).await.unwrap_err(), "already been provided");
+    refused(node.seal.rekey_verify(&share(&old.keys[0], &check)).await.unwrap_err(), "incorrect key shares");
+    let again = node.seal.rekey_verify_restart().unwrap();
+    assert!(again.progress == 0 && again.nonce != check);
+
+    // With enough of them the old ones are void.
+    node.seal.rekey_verify(&share(&new[2], &again.nonce)).await.unwrap();
+    let done = node.seal.rekey_verify(&share(&new[1], &again.nonce)).await.unwrap();
+    assert!(matches!(done, VerifyAnswer::Done { complete: true, .. }));
+    assert!(!node.seal.rekey_status().unwrap().started);
+    node.seal.seal();
+    node.unseal(&old.keys[0]).await.unwrap();
+    assert!(node.unseal(&new[0]).await.is_err());
+    node.unseal_all(&new[..2]).await;
+}
+
+#[tokio::test]
+async fn new_shares_that_were_not_verified_leave_the_old_ones_in_force() {
+    let node = Node::new(&Arc::default(), "a");
+    let old = node.init(1, 1).await;
+    node.unseal_all(&old.keys).await;
+    let request = RekeyRequest { secret_shares: 1, secret_threshold: 1, require_verification: true, ..RekeyRequest::default() };
+    let nonce = node.seal.rekey_start(&request).unwrap().nonce;
+    let RekeyAnswer::Done { keys: new, .. } = node.seal.rekey_update(&share(&old.keys[0], &nonce)).await.unwrap() else {
+        panic!("one share is enough")
+    };
+    node.seal.seal();
+    assert!(node.unseal(&new[0]).await.is_err());
+    node.unseal_all(&old.keys).await;
+    assert!(!node.seal.rekey_status().unwrap().started);
+}
+
 fn adopted(node: &Node, handed_over: bool) -> Command {
     let source = node.ctx.entropy.as_ref();
     let root = RootKey::new(Secret::new(vec![3; 32])).unwrap();

@@ -78,8 +78,12 @@ pub async fn on_active(core: &Core, head: &Head, raw: &RawRequest) -> Option<Ans
             Ok(request) => result(seal.rekey_update(&request).await),
             Err(answer) => answer,
         },
-        "sys/rekey/verify" if is_write => Answer::error(400, "no rekey in progress"),
-        "sys/rekey/verify" if is_read || is_delete => Answer::error(400, "no rekey configuration found"),
+        "sys/rekey/verify" if is_read => result(seal.rekey_verify_status()),
+        "sys/rekey/verify" if is_write => match fields(raw) {
+            Ok(request) => result(seal.rekey_verify(&request).await),
+            Err(answer) => answer,
+        },
+        "sys/rekey/verify" if is_delete => result(seal.rekey_verify_restart()),
         "sys/rekey-recovery-key/init" | "sys/rekey-recovery-key/update" | "sys/rekey-recovery-key/verify" => {
             Answer::error(400, "recovery rekeying not supported")
         }

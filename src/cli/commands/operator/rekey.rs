@@ -79,10 +79,13 @@ fn init(run: &mut Invocation, family: &str) -> Outcome {
     });
     let status = run.ask(&Call::put(format!("{family}/init"), body), "Error initializing rekey")?.unwrap_or_default();
     if !run.is_structured() && run.parsed.list("pgp-keys").is_empty() {
-        run.warn(
-            "WARNING! Without -pgp-keys the new shares come in plain text to whoever gives the last of the present ones.\n\
-             Another process cannot show them again: if they get lost, the data are lost.\n",
-        );
+        run.warn("WARNING! Without -pgp-keys the new shares come in plain text to whoever gives the last of the present ones.\n");
+        if !run.is("verify") {
+            run.warn(
+                "WARNING! Nobody can show the new shares again: if they get lost, the data are lost.\n\
+                 With -verify the present ones go on unsealing until enough of the new ones were given back.\n",
+            );
+        }
     }
     print_status(run, &status);
     Ok(0)
