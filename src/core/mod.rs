@@ -347,6 +347,12 @@ impl Core {
     pub fn context(&self) -> &Arc<Context> {
         &self.context
     }
+    /// Whether a request with `token` may take one of its uses, as far as this node knows: it need not know one that is new.
+    pub fn may_count_uses(&self, token: &Secret<String>) -> bool {
+        let now = self.context.now();
+        let found = self.context.begin().ok().and_then(|mut txn| self.tokens.find(&mut txn, token, now).ok());
+        found.is_none_or(|found| found.entry.num_uses > 0)
+    }
     /// How requests reach other nodes.
     pub fn upstream(&self) -> &Arc<dyn Upstream> {
         &self.upstream

@@ -154,12 +154,14 @@ pub struct FakeUpstream {
     pub is_revoked: AtomicBool,
     /// What the primary was asked.
     pub asked: Mutex<Vec<PrimaryCall>>,
+    /// Another node is active: it takes requests, and dies before it answers.
+    pub active_dies: AtomicBool,
 }
 
 #[async_trait]
 impl Upstream for FakeUpstream {
     async fn to_active(&self, _: RawRequest) -> Result<RawResponse, ForwardError> {
-        Err(ForwardError::NoActive)
+        Err(if self.active_dies.load(Ordering::Relaxed) { ForwardError::Unknown("no answer".to_owned()) } else { ForwardError::NoActive })
     }
     async fn to_primary(&self, call: PrimaryCall) -> Result<PrimaryReply, ForwardError> {
         self.asked.lock().unwrap().push(call);

@@ -176,7 +176,11 @@ fn check_namespace(raw: &RawRequest) -> Result<(), Answer> {
     }
 }
 
-fn token(raw: &RawRequest) -> Result<Option<Secret<String>>, Answer> {
+/// The token that a request comes with.
+///
+/// # Errors
+/// If it cannot be one.
+pub fn token(raw: &RawRequest) -> Result<Option<Secret<String>>, Answer> {
     let text = match header(raw, "x-vault-token") {
         Some(text) => Some(text),
         None => header(raw, "authorization").and_then(|value| match value.split_once(' ') {
