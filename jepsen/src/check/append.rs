@@ -136,8 +136,8 @@ fn isolation(name: String, calls: &[Call<'_>]) -> Result<Verdict, Malformed> {
     Ok(match report.valid {
         TheirValid::True => Verdict::valid(name, text),
         // Had one of them been carried out all the same, the list would be there, and be read at the end.
-        TheirValid::Unknown if calls.iter().all(|call| call.outcome == Outcome::Fail) => {
-            Verdict::valid(name, format!("{} transactions, all of them refused", calls.len()))
+        TheirValid::Unknown if calls.iter().all(|call| call.outcome != Outcome::Ok) => {
+            Verdict::valid(name, format!("{} transactions, none of them acknowledged", calls.len()))
         }
         TheirValid::Unknown if report.anomaly_types.iter().all(|kind| kind == "empty-transaction-graph") && has_no_reads(calls) => {
             Verdict::unknown(name, "nothing was read")
