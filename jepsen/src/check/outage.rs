@@ -1,9 +1,9 @@
 //! When faults left a cluster without a majority: nobody could do any work then, so nothing was late.
 //!
-//! From the lines of faults that stop all nodes or most of them (`kill-all`, `pause-majority`, …), from the first `start-KIND` to the
-//! last `stop-KIND`: starting nodes again takes a while, and is part of it.
+//! From the lines of faults that stop all nodes or most of them (`kill-all`, `pause-majority`, or so many victims of those that clients
+//! spoke to), from the first `start-KIND` to the last `stop-KIND`: starting nodes again takes a while, and is part of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::coverage::mode;
 use crate::core::{History, Op, Process, Value};
@@ -16,12 +16,13 @@ impl Outages {
     /// Those of `history`. One that never ended lasts as long as it.
     pub fn of(history: &History) -> Self {
         let end = history.ops.iter().map(|op| op.time).max().unwrap_or(0);
+        let sizes = sizes(history);
         let mut open: BTreeMap<(&str, &Value), (u64, bool)> = BTreeMap::new();
         let mut spans = Vec::new();
-        for op in history.ops.iter().filter(|op| op.process == Process::Nemesis && mode(op).is_some_and(takes_the_majority)) {
+        for op in history.ops.iter().filter(|op| op.process == Process::Nemesis && mode(op).is_some_and(stops_nodes)) {
             if let Some(kind) = op.f.strip_prefix("start-") {
                 let (_, is_installed) = open.entry((kind, &op.value)).or_insert((op.time, false));
-                *is_installed |= is_done(op);
+                *is_installed |= is_done(op) && takes_the_majority(op, &sizes);
             } else if let Some(kind) = op.f.strip_prefix("stop-")
                 && op.extra.contains_key("outcome")
                 && let Some((from, true)) = open.remove(&(kind, &op.value))
@@ -48,8 +49,26 @@ impl Outages {
     }
 }
 
-fn takes_the_majority(mode: &str) -> bool {
-    ["kill", "pause", "power"].iter().any(|kind| mode.strip_prefix(kind).is_some_and(|rest| rest == "-all" || rest == "-majority"))
+/// How many nodes of each cluster clients spoke to.
+fn sizes(history: &History) -> BTreeMap<&str, usize> {
+    let mut nodes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for op in &history.ops {
+        if let (Some(cluster), Some(node)) = (op.cluster.as_deref(), op.node.as_deref()) {
+            nodes.entry(cluster).or_default().insert(node);
+        }
+    }
+    nodes.into_iter().map(|(cluster, nodes)| (cluster, nodes.len())).collect()
+}
+
+fn stops_nodes(mode: &str) -> bool {
+    ["kill-", "pause-", "power-"].iter().any(|kind| mode.starts_with(kind))
+}
+
+fn takes_the_majority(op: &Op, sizes: &BTreeMap<&str, usize>) -> bool {
+    let says_so = mode(op).is_some_and(|mode| mode.ends_with("-all") || mode.ends_with("-majority"));
+    let size = op.value.as_pair().and_then(|(_, cluster)| sizes.get(cluster.as_str()?));
+    let victims = op.extra.get("what").and_then(Value::as_list).map_or(0, <[Value]>::len);
+    says_so || size.is_some_and(|size| victims > 0 && victims * 2 >= *size)
 }
 
 fn is_done(op: &Op) -> bool {
@@ -95,6 +114,14 @@ mod tests {
         for ((from, patience), deadline, why) in table {
             assert_eq!(outages.deadline(from, patience), deadline, "{why}");
         }
+        // All nodes that anybody spoke to are one.
+        let mut ops = fault("kill", "kill-active", [2, 3, 6, 8]).to_vec();
+        ops[1] = ops[1].clone().with("what", Value::list(["a1"]));
+        let spoke = |node: &str| Op { node: Some(node.to_owned()), cluster: Some("a".to_owned()), ..Op::invoke(1, "read", Value::Nil) };
+        ops.push(spoke("a1"));
+        assert_eq!(Outages::of(&History::from_ops(ops.clone())).deadline(0, 5), 11);
+        ops.extend([spoke("a2"), spoke("a3")]);
+        assert_eq!(Outages::of(&History::from_ops(ops)).deadline(0, 5), 5, "two of three are there");
         let ops = vec![
             line(3, "start-pause", "pause-majority", None),
             line(4, "start-pause", "pause-majority", Some("installed")),

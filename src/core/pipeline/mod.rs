@@ -151,10 +151,12 @@ impl Core {
     }
 }
 
-/// Whether a refused request still has to take its token's use: not where it may have been committed, or was before it was sent on.
+/// Whether a refused request still has to take its token's use: not where it may have been committed, was before it was sent on, or is
+/// going to be by another leader, to which the client's node takes it next.
 fn takes_use(refused: &Refused) -> bool {
-    !matches!(
+    let is_counted = matches!(
         refused,
         Refused::Write(WriteError::Commit(CommitError::Unknown)) | Refused::Upstream { .. } | Refused::UpstreamUnreachable { .. }
-    )
+    );
+    !is_counted && !refused.is_for_another_leader()
 }

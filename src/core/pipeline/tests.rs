@@ -425,3 +425,19 @@ async fn a_secondary_that_is_filled_serves_nobody() {
     };
     refused(answer, "is being filled");
 }
+
+#[test]
+fn a_refused_request_takes_a_use_unless_it_took_one_or_will() {
+    use crate::core::WriteError;
+    use crate::raft::CommitError;
+    for (refused, takes) in [
+        (Refused::Denied, true),
+        (Refused::Engine(EngineError::Invalid("wrong".to_owned())), true),
+        (Refused::Write(WriteError::Conflict), true),
+        (Refused::Write(CommitError::Unknown.into()), false),
+        (Refused::Write(CommitError::NotLeader { leader: None }.into()), false),
+        (Refused::NoActive, false),
+    ] {
+        assert_eq!(super::takes_use(&refused), takes, "{refused:?}");
+    }
+}
