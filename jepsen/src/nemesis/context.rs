@@ -70,9 +70,9 @@ impl Context {
     pub fn revive(&self, names: &[String]) -> Result<Value, String> {
         for name in names {
             let node = self.world.node(name).ok_or_else(|| format!("there is no node {name}"))?;
-            let keys = self.cluster(&node.cluster)?.keys();
+            let cluster = self.cluster(&node.cluster)?;
             node.start()?;
-            node.unseal(&keys, std::time::Duration::from_secs(60))?;
+            node.unseal(|| cluster.keys(), std::time::Duration::from_secs(60))?;
         }
         Ok(Value::list(names.iter().map(String::as_str)))
     }

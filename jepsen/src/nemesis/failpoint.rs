@@ -1,10 +1,15 @@
 //! Kills at exact places of the product: a test build is told over its admin socket to abort at the n-th hit of a failpoint.
 
+use std::time::Duration;
+
 use crate::core::Value;
 use crate::world::chaos;
 
 use super::context::{Context, Installed};
 use super::target::Target;
+
+/// How long a node that was told too late takes to be gone.
+const LATE: Duration = Duration::from_secs(2);
 
 /// Arms a failpoint at one node. If it is reached the node is gone, and started at the end; if not it is disarmed, and that is told.
 ///
@@ -17,11 +22,14 @@ pub fn arm(context: &Context, cluster: &str, point: &str, target: Target, hit: u
     let watched = name.clone();
     let installed = Installed::new(node.name.clone(), move |context| {
         let node = context.world.node(&name).ok_or("the node is gone")?;
-        let was_reached = node.has_ended();
+        let mut was_reached = node.has_ended();
+        if !was_reached && let Err(why) = chaos::tell(node, &format!("failpoint {point} off")) {
+            // It may have been reached just now.
+            node.wait("has ended", LATE, || node.has_ended()).map_err(|_| why)?;
+            was_reached = true;
+        }
         if was_reached {
             node.excuse();
-        } else {
-            chaos::tell(node, &format!("failpoint {point} off"))?;
         }
         context.revive(&[name])?;
         Ok(Value::map([("reached", was_reached)]))

@@ -54,5 +54,5 @@ fn rejoin(cluster: &Cluster, node: &Node) -> Result<(), String> {
     }
     node.start()?;
     // It finds the others by its `retry_join`.
-    node.unseal(&cluster.keys(), Duration::from_secs(60))
+    node.unseal(|| cluster.keys(), Duration::from_secs(60))
 }

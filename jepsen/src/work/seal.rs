@@ -66,7 +66,7 @@ impl Workload for Seal {
             actor.note("open", Value::map([("keys", Value::from(what)), ("opened", open(&keys).into())]));
         }
         // Whatever came of it, the next reads need the node.
-        let _ = node.unseal(&keys, std::time::Duration::from_secs(30));
+        let _ = node.unseal(|| keys.clone(), std::time::Duration::from_secs(30));
     }
 
     fn check(&self, history: &History) -> Verdict {
@@ -173,6 +173,6 @@ fn reopen(actor: &mut Actor<'_>) {
     let Some(cluster) = actor.stage.world.cluster(&actor.node().cluster) else { return };
     let Some(node) = cluster.active() else { return };
     let sealed = node.put("sys/seal", &cluster.token(), json!({})).map(|reply| u32::from(reply.status));
-    let opened = node.unseal(&cluster.keys(), std::time::Duration::from_secs(20)).is_ok();
+    let opened = node.unseal(|| cluster.keys(), std::time::Duration::from_secs(20)).is_ok();
     actor.note("reopen", Value::map([("sealed", Value::from(sealed)), ("opened", opened.into())]));
 }

@@ -78,8 +78,7 @@ impl Cluster {
     /// # Errors
     /// If one is not unsealed within `limit`.
     pub fn open(&self, limit: Duration) -> Result<(), String> {
-        let keys = self.keys();
-        self.nodes.iter().try_for_each(|node| node.unseal(&keys, limit))
+        self.nodes.iter().try_for_each(|node| node.unseal(|| self.keys(), limit))
     }
 
     /// Brings every node back: resumed, started, unsealed; and waits until one is active and all answer as members.

@@ -225,17 +225,17 @@ impl Node {
         if self.is_running() { self.get("sys/health", "").map_or(0, |reply| reply.status) } else { 0 }
     }
 
-    /// Gives unseal keys until the node is unsealed; it may yet have to find a leader.
+    /// Gives unseal keys, as they are by then, until the node is unsealed; it may yet have to find a leader.
     ///
     /// # Errors
     /// If it is not within `limit`.
-    pub fn unseal(&self, keys: &[String], limit: Duration) -> Result<(), String> {
+    pub fn unseal(&self, keys: impl Fn() -> Vec<String>, limit: Duration) -> Result<(), String> {
         self.wait("is unsealed", limit, || {
             let is_open = |reply: Reply| reply.body["sealed"] == false;
             if self.get("sys/seal-status", "").is_some_and(is_open) {
                 return true;
             }
-            keys.iter().any(|key| self.put("sys/unseal", "", json!({ "key": key })).is_some_and(is_open))
+            keys().iter().any(|key| self.put("sys/unseal", "", json!({ "key": key })).is_some_and(is_open))
         })
     }
 
