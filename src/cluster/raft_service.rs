@@ -2,19 +2,16 @@
 //!
 //! Not here: what messages mean (`raft`), files of a snapshot (`snapshot`).
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use futures::StreamExt;
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::wire::raft::raft_server::{Raft, RaftServer};
 use super::wire::raft::{AppendFrame, CallReply, CallRequest, SnapshotPart, SnapshotReply, call_request::Kind};
 use super::{Services, snapshot};
-use crate::raft::transport::{Call, Receiver};
+use crate::raft::transport::{Appends, Call, Receiver};
 use crate::types::limits::RPC_MESSAGE_BYTES_MAX;
 
 /// The service for other nodes.
@@ -26,32 +23,6 @@ pub(super) fn raft_service(services: &Services) -> RaftServer<RaftService> {
 
 pub(super) struct RaftService {
     receiver: Arc<dyn Receiver>,
-}
-
-/// Append messages as they come in. One that breaks ends here: the sender, if it lives, learns of it by its own side. Most are dropped
-/// when that happens, with the answers to them, and never hear of it.
-struct Incoming {
-    frames: Streaming<AppendFrame>,
-    has_ended: bool,
-    receiver: Arc<dyn Receiver>,
-}
-
-impl Stream for Incoming {
-    type Item = Bytes;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        let frame = ready!(self.frames.poll_next_unpin(cx));
-        self.has_ended = frame.is_none();
-        Poll::Ready(frame.and_then(Result::ok).map(|frame| frame.message))
-    }
-}
-
-impl Drop for Incoming {
-    fn drop(&mut self) {
-        if !self.has_ended {
-            self.receiver.broke();
-        }
-    }
 }
 
 #[async_trait::async_trait]
@@ -71,7 +42,8 @@ impl Raft for RaftService {
     }
 
     async fn append(&self, request: Request<Streaming<AppendFrame>>) -> Result<Response<Self::AppendStream>, Status> {
-        let messages = Incoming { frames: request.into_inner(), has_ended: false, receiver: self.receiver.clone() };
+        let messages = request.into_inner().map(|frame| frame.map(|frame| frame.message));
+        let messages = Appends::new(messages, self.receiver.clone());
         let answers = self.receiver.append(messages.boxed()).await.map_err(Status::unavailable)?;
         let answers = answers.map(|answer| answer.map(|message| AppendFrame { message }).map_err(Status::internal));
         Ok(Response::new(answers.boxed()))

@@ -3,10 +3,14 @@
 //! Messages are opaque here: each side encodes and decodes openraft's own types in `raft::wire`.
 
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
 
 use super::Member;
 use crate::types::NodeId;
@@ -86,4 +90,37 @@ pub trait Receiver: Send + Sync + 'static {
     /// # Errors
     /// With a text for the log.
     async fn install(&self, head: Bytes, folder: PathBuf) -> Result<Bytes, String>;
+}
+
+/// Append messages as they come in. One that breaks ends here: the sender, if it lives, learns of it by its own side. Most are dropped
+/// when that happens, with the answers to them, and never hear of it; whoever receives them is told ([`Receiver::broke`]).
+pub struct Appends<S> {
+    messages: S,
+    has_ended: bool,
+    receiver: Arc<dyn Receiver>,
+}
+
+impl<S> Appends<S> {
+    /// Those of one stream, for `receiver`.
+    pub fn new(messages: S, receiver: Arc<dyn Receiver>) -> Self {
+        Self { messages, has_ended: false, receiver }
+    }
+}
+
+impl<S: Stream<Item = Result<Bytes, E>> + Unpin, E> Stream for Appends<S> {
+    type Item = Bytes;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let message = ready!(self.messages.poll_next_unpin(cx));
+        self.has_ended = message.is_none();
+        Poll::Ready(message.and_then(Result::ok))
+    }
+}
+
+impl<S> Drop for Appends<S> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.receiver.broke();
+        }
+    }
 }

@@ -1,24 +1,21 @@
 //! A host's software: the production node on the simulation's disks, network, clock and random numbers.
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use coffer::core::node_identity::NodeIdentity;
 use coffer::core::{Serve, ServeNode, ServeSecondary, Upstream};
 use coffer::crypto::entropy::SeededEntropy;
-use coffer::raft::transport::Receiver;
+use coffer::raft::transport::{Appends, Receiver};
 use coffer::raft::{Consensus, Member};
 use coffer::replication::Keep;
 use coffer::replication::link::{Accept, Duplex, LinkError};
 use coffer::server::assembly::{Assembly, Ground};
 use coffer::types::NodeId;
 use coffer::{core, http, raft, replication};
-use futures::stream::BoxStream;
-use futures::{Stream, StreamExt};
+use futures::StreamExt;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -119,31 +116,6 @@ fn ground(world: &Arc<World>, id: HostId) -> turmoil::Result<Ground> {
     })
 }
 
-/// Append messages as they come in, until they end or break: then it says so, as `cluster` does.
-struct Incoming {
-    messages: BoxStream<'static, Result<Bytes, &'static str>>,
-    has_ended: bool,
-    receiver: Arc<dyn Receiver>,
-}
-
-impl Stream for Incoming {
-    type Item = Bytes;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        let message = ready!(self.messages.poll_next_unpin(cx));
-        self.has_ended = message.is_none();
-        Poll::Ready(message.and_then(Result::ok))
-    }
-}
-
-impl Drop for Incoming {
-    fn drop(&mut self) {
-        if !self.has_ended {
-            self.receiver.broke();
-        }
-    }
-}
-
 #[derive(Clone)]
 struct Services {
     identity: Arc<NodeIdentity>,
@@ -165,7 +137,7 @@ impl Services {
         let reply = match request {
             Request::Raft(call, message) => Reply::Raft(self.receiver.call(call, message).await),
             Request::Appends(messages, answers) => {
-                let messages = Incoming { messages: messages.stream(), has_ended: false, receiver: self.receiver.clone() };
+                let messages = Appends::new(messages.stream(), self.receiver.clone());
                 if let Ok(given) = self.receiver.append(messages.boxed()).await {
                     answers.send_all(given).await;
                 }

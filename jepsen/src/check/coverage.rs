@@ -41,6 +41,11 @@ pub(super) fn mode(op: &Op) -> Option<&str> {
     op.value.as_str().or_else(|| op.value.as_list()?.first()?.as_str())
 }
 
+/// Whether a line of the nemesis says that what it was to do was done.
+pub(super) fn is_installed(op: &Op) -> bool {
+    op.extra.get("outcome").and_then(Value::as_str) == Some("installed")
+}
+
 /// Did each function that was called succeed at least once?
 ///
 /// # Errors
@@ -70,7 +75,7 @@ pub fn activity(history: &History) -> Result<Verdict, Malformed> {
 pub fn healed(history: &History) -> Verdict {
     let mut open: BTreeMap<(&str, &Value), &Op> = BTreeMap::new();
     for op in history.ops.iter().filter(|op| op.process == Process::Nemesis && op.kind == Kind::Info) {
-        let is_done = op.extra.get("outcome").and_then(Value::as_str) == Some("installed");
+        let is_done = is_installed(op);
         if let (Some(kind), true) = (op.f.strip_prefix("start-"), is_done) {
             open.insert((kind, &op.value), op);
         } else if let (Some(kind), true) = (op.f.strip_prefix("stop-"), is_done) {

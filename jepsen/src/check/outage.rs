@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::coverage::mode;
+use super::coverage::{is_installed, mode};
 use crate::core::{History, Op, Process, Value};
 
 /// Spans of time, in nanoseconds of the history; they may overlap.
@@ -21,8 +21,8 @@ impl Outages {
         let mut spans = Vec::new();
         for op in history.ops.iter().filter(|op| op.process == Process::Nemesis && mode(op).is_some_and(stops_nodes)) {
             if let Some(kind) = op.f.strip_prefix("start-") {
-                let (_, is_installed) = open.entry((kind, &op.value)).or_insert((op.time, false));
-                *is_installed |= is_done(op) && takes_the_majority(op, &sizes);
+                let (_, was_there) = open.entry((kind, &op.value)).or_insert((op.time, false));
+                *was_there |= is_installed(op) && takes_the_majority(op, &sizes);
             } else if let Some(kind) = op.f.strip_prefix("stop-")
                 && op.extra.contains_key("outcome")
                 && let Some((from, true)) = open.remove(&(kind, &op.value))
@@ -30,7 +30,7 @@ impl Outages {
                 spans.push((from, op.time));
             }
         }
-        spans.extend(open.into_values().filter(|(_, is_installed)| *is_installed).map(|(from, _)| (from, end)));
+        spans.extend(open.into_values().filter(|(_, was_there)| *was_there).map(|(from, _)| (from, end)));
         spans.sort_unstable();
         Self(spans)
     }
@@ -69,10 +69,6 @@ fn takes_the_majority(op: &Op, sizes: &BTreeMap<&str, usize>) -> bool {
     let size = op.value.as_pair().and_then(|(_, cluster)| sizes.get(cluster.as_str()?));
     let victims = op.extra.get("what").and_then(Value::as_list).map_or(0, <[Value]>::len);
     says_so || size.is_some_and(|size| victims > 0 && victims * 2 >= *size)
-}
-
-fn is_done(op: &Op) -> bool {
-    op.extra.get("outcome").and_then(Value::as_str) == Some("installed")
 }
 
 #[cfg(test)]
