@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,22 +23,17 @@ pub enum Depth {
 pub enum Open {
     /// It exists, and is read.
     Read,
-    /// It exists, and is read, cut, and written at its end.
-    Append,
-    /// It must not exist; written at its end.
+    /// It exists, and is read, cut and written.
+    Write,
+    /// It must not exist.
     New,
-    /// Made if it is missing; written at places.
-    InPlace,
+    /// Made if it is missing.
+    Make,
 }
 
 /// An open file.
 pub trait DiskFile: Send + Sync + 'static {
-    /// Adds all of `bytes` at the end.
-    ///
-    /// # Errors
-    /// If they cannot be written; some of them may be.
-    fn append(&self, bytes: &[u8]) -> io::Result<()>;
-    /// Writes all of `bytes` at `at`.
+    /// Writes all of `bytes` at `at`; what lies between the end and there becomes zeros.
     ///
     /// # Errors
     /// If they cannot be written; some of them may be.
@@ -104,10 +99,6 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
 pub struct SystemDisk;
 
 impl DiskFile for File {
-    fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        let mut file = self;
-        file.write_all(bytes)
-    }
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
         self.write_all_at(bytes, at)
     }
@@ -137,12 +128,11 @@ impl Disk for SystemDisk {
     }
     fn open(&self, file: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
         let mut options = File::options();
-        options.read(true);
+        options.read(true).write(how != Open::Read);
         match how {
-            Open::Read => {}
-            Open::Append => drop(options.append(true)),
-            Open::New => drop(options.create_new(true).append(true)),
-            Open::InPlace => drop(options.create(true).truncate(false).write(true)),
+            Open::Read | Open::Write => {}
+            Open::New => drop(options.create_new(true)),
+            Open::Make => drop(options.create(true).truncate(false)),
         }
         Ok(Arc::new(options.open(file)?))
     }

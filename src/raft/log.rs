@@ -125,7 +125,7 @@ pub fn open(disk: &Arc<dyn Disk>, folder: &Path, applied: Option<LogId>) -> Resu
         create_segment(&files, 1, &head, &sync).map_err(io("begin the raft log"))?
     } else {
         let path = segment_path(&files, end.segment);
-        disk.open(&path, Open::Append).map_err(io("open the raft log"))?
+        disk.open(&path, Open::Write).map_err(io("open the raft log"))?
     };
     // What was read may only be in the page cache of a process that died: nobody has been promised it.
     sync.file(&*file, Depth::All).map_err(io("sync the raft log"))?;
@@ -149,6 +149,7 @@ pub fn open(disk: &Arc<dyn Disk>, folder: &Path, applied: Option<LogId>) -> Resu
         counts: counts.clone(),
         durable,
         dead: dead.clone(),
+        room: end.at,
         mark_synced: Instant::now(),
         unsynced: false,
     };

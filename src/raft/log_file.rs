@@ -1,6 +1,7 @@
 //! The log's files: segments of frames, each a length, a CRC-32 and a record; and the low-water mark beside them.
 //!
-//! A segment begins with a head that repeats vote, committed and purged, so that older segments can be removed whole.
+//! A segment begins with a head that repeats vote, committed and purged, so that older segments can be removed whole. The last one may
+//! end in zeros, which are room for more (`log_thread`); what lies there instead was torn. Either is cut off when the log is opened.
 //! The mark says how far the log is known to be durable. It is written after each sync, so it never runs ahead of the log;
 //! a log that ends before it has lost something that this node acknowledged. Not here: who writes when (`log_thread`).
 
@@ -177,13 +178,16 @@ pub fn recover(disk: &dyn Disk, folder: &Path) -> io::Result<Recovered> {
             if !is_last {
                 return Err(damaged("a closed segment of the raft log is damaged"));
             }
-            tracing::warn!(segment, bytes = bytes.len() as u64 - good, "the end of the raft log was torn and is cut off");
+            let rest = &bytes[usize::try_from(good).expect("a segment fits in memory")..];
+            if rest.iter().any(|byte| *byte != 0) {
+                tracing::warn!(segment, bytes = rest.len(), "the end of the raft log was torn and is cut off");
+            }
             if good == 0 {
                 // Torn while it was begun: the one before is still the last.
                 disk.remove(&path)?;
                 break;
             }
-            let file = disk.open(&path, Open::Append)?;
+            let file = disk.open(&path, Open::Write)?;
             file.cut(good)?;
             file.sync(Depth::All)?;
         }
@@ -270,7 +274,7 @@ impl MarkFile {
     /// # Errors
     /// If the file cannot be opened or read.
     pub fn open(disk: &dyn Disk, path: &Path) -> io::Result<(Self, Place)> {
-        let file = disk.open(path, Open::InPlace)?;
+        let file = disk.open(path, Open::Make)?;
         let mut newest = Place::default();
         for turn in 0..2 {
             let mut copy = [0; 20];

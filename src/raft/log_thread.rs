@@ -1,5 +1,9 @@
 //! The one thread that writes the log, or the simulator's task: it takes all that waits, writes it, syncs once, and then tells everyone, in order.
 //!
+//! Frames are written over zeros that were made durable before, so that a sync has to bring nothing but the frames themselves to the
+//! disk: a file that grows has a new length and new blocks each time, whose sync waits for the file system's journal, and so for what
+//! other files of the same file system are writing.
+//!
 //! A failed write or sync ends the process: what the kernel then holds is unknown, and trying again would hide the loss.
 
 use std::io;
@@ -14,13 +18,17 @@ use tokio::time::Instant;
 
 use super::disk::{Depth, DiskFile, Open};
 use super::fatal::stop_process;
-use super::log_file::{MarkFile, Place, segment_path};
+use super::log_file::{MarkFile, Place, SEGMENT_BYTES, segment_path};
 use super::log_sync::LogSync;
 use super::metrics;
 use super::types::Types;
 
 /// Bytes taken together before one sync; a single larger job still goes alone.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
+/// Zeros that are written at a time. Writing them is a short wait for those whose turn it is; they last for dozens of syncs.
+const ROOM_BYTES: u64 = 256 * 1024;
+/// Zeros of one call: a page, so that the kernel keeps these pages one by one, and counts a frame's as written and not those around it.
+const PAGE: u64 = 4096;
 /// The mark is made durable this often while there are writes; until then it may lag behind after a power loss, never lead.
 const MARK_SYNC_EVERY: Duration = Duration::from_secs(1);
 
@@ -66,6 +74,8 @@ pub struct Writer {
     pub durable: Box<dyn Fn(Place) + Send>,
     /// Tests set it: from then on nothing is written any more, as if the machine had died.
     pub dead: Arc<AtomicBool>,
+    /// How far the segment's file reaches: frames, and zeros after them.
+    pub room: u64,
     pub mark_synced: Instant,
     pub unsynced: bool,
 }
@@ -228,6 +238,10 @@ impl Writer {
     }
 
     fn end(self, then: oneshot::Sender<()>) {
+        // All is durable; what may fail here only tidies up.
+        if let Err(error) = self.file.cut(self.end.at) {
+            tracing::warn!(%error, "the room at the end of the raft log could not be given back");
+        }
         if let Err(error) = self.mark.sync(&self.sync) {
             tracing::warn!(%error, "the mark of the raft log could not be synced");
         }
@@ -238,13 +252,34 @@ impl Writer {
 
     fn write(&mut self, frames: &mut Vec<u8>) -> io::Result<()> {
         if !frames.is_empty() {
-            self.file.append(frames)?;
-            self.end.at += frames.len() as u64;
+            let end = self.end.at + frames.len() as u64;
+            self.file.write_at(frames, self.end.at)?;
+            self.end.at = end;
+            self.make_room()?;
             self.counts.bytes.fetch_add(frames.len() as u64, Ordering::Relaxed);
             metrics::log_bytes(frames.len() as u64);
             self.unsynced = true;
             frames.clear();
             frames.shrink_to(BATCH_BYTES);
+        }
+        Ok(())
+    }
+
+    /// Writes zeros after the frames if these have reached the file's end. A segment is closed where it ends: none are written there.
+    fn make_room(&mut self) -> io::Result<()> {
+        let room = (self.end.at + ROOM_BYTES).min(SEGMENT_BYTES);
+        if self.end.at < self.room {
+            return Ok(());
+        }
+        self.room = self.end.at;
+        while self.room < room {
+            let page_end = (self.room / PAGE + 1) * PAGE;
+            match self.file.write_at(&[0; PAGE as usize][..(page_end - self.room) as usize], self.room) {
+                Ok(()) => self.room = page_end,
+                // Frames may still fit, and who needs more space is told by them.
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => break,
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -269,6 +304,7 @@ impl Writer {
     fn begin(&mut self, segment: u64, head: &[u8]) -> io::Result<()> {
         self.file = create_segment(&self.folder, segment, head, &self.sync)?;
         self.end = Place { segment, at: head.len() as u64 };
+        self.room = self.end.at;
         Ok(())
     }
 
@@ -289,7 +325,7 @@ impl Writer {
 /// If it exists or cannot be written.
 pub fn create_segment(folder: &Path, segment: u64, head: &[u8], sync: &LogSync) -> io::Result<Arc<dyn DiskFile>> {
     let file = sync.disk().open(&segment_path(folder, segment), Open::New)?;
-    file.append(head)?;
+    file.write_at(head, 0)?;
     failpoint!("segment-begin.before", io::Error::other("told to fail"));
     sync.file(&*file, Depth::All)?;
     sync.folder(folder)?;

@@ -1,6 +1,6 @@
 //! A disk in memory: what was written is pending until it is synced, and a power loss keeps some first part of what is pending.
 //!
-//! The last write that is kept may be torn. Names of files are pending as well, until their folder is synced. Syncs take simulated
+//! The last write that is kept may be torn, or pages of all of them are kept as the disk took them. Names of files are pending as well, until their folder is synced. Syncs take simulated
 //! time; reads and writes can be made to fail. Not here: the state (`coffer::storage::MemStore`), snapshots, which lie in real files.
 
 use std::collections::BTreeMap;
@@ -13,6 +13,8 @@ use coffer::raft::disk::{Depth, Disk, DiskFile, Open};
 
 use crate::rng::Rng;
 
+/// What a disk writes whole, in bytes.
+const PAGE: u64 = 4096;
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 
@@ -39,7 +41,6 @@ pub struct Faults {
 }
 
 enum Change {
-    Append(Vec<u8>),
     Write(u64, Vec<u8>),
     Cut(u64),
 }
@@ -54,7 +55,6 @@ struct Bytes {
 impl Change {
     fn carry_out(&self, bytes: &mut Vec<u8>) {
         match self {
-            Self::Append(more) => bytes.extend_from_slice(more),
             Self::Write(at, more) => {
                 let at = usize::try_from(*at).expect("a file fits in memory");
                 bytes.resize(bytes.len().max(at + more.len()), 0);
@@ -67,16 +67,22 @@ impl Change {
     /// What is left of it if power fails in its midst.
     fn torn(&self, rng: &mut Rng) -> Self {
         match self {
-            Self::Append(more) => {
-                let mut left = more[..rng.index(more.len() + 1)].to_vec();
-                // Some file systems make the file longer before the bytes are there.
-                if rng.permille(300) {
-                    left.resize(more.len(), 0);
-                }
-                Self::Append(left)
-            }
             Self::Write(at, more) => Self::Write(*at, more[..rng.index(more.len() + 1)].to_vec()),
             Self::Cut(len) => Self::Cut(*len),
+        }
+    }
+
+    /// Carries out what of it a disk kept that takes pages in no order. A file may have become longer before its bytes are there.
+    fn some_pages(&self, rng: &mut Rng, bytes: &mut Vec<u8>) {
+        let Self::Write(at, more) = self else { return self.carry_out(bytes) };
+        let mut from = 0;
+        while from < more.len() {
+            let place = *at + from as u64;
+            let page = usize::try_from(PAGE - place % PAGE).expect("a page fits in memory").min(more.len() - from);
+            if rng.permille(500) {
+                Self::Write(place, more[from..from + page].to_vec()).carry_out(bytes);
+            }
+            from += page;
         }
     }
 }
@@ -149,12 +155,16 @@ impl SimDisk {
         for bytes in after.values() {
             let mut bytes = locked(bytes);
             let Bytes { now, durable, pending } = &mut *bytes;
-            let kept = rng.index(pending.len() + 1);
-            for change in &pending[..kept] {
-                change.carry_out(durable);
-            }
-            if let Some(next) = pending.get(kept).filter(|_| rng.permille(500)) {
-                next.torn(rng).carry_out(durable);
+            if rng.permille(500) {
+                pending.iter().for_each(|change| change.some_pages(rng, durable));
+            } else {
+                let kept = rng.index(pending.len() + 1);
+                for change in &pending[..kept] {
+                    change.carry_out(durable);
+                }
+                if let Some(next) = pending.get(kept).filter(|_| rng.permille(500)) {
+                    next.torn(rng).carry_out(durable);
+                }
             }
             pending.clear();
             now.clone_from(durable);
@@ -214,8 +224,8 @@ impl Disk for SimDisk {
         let bytes = match (found, how) {
             (Some(_), Open::New) => return Err(io::Error::from(io::ErrorKind::AlreadyExists)),
             (Some(found), _) => found,
-            (None, Open::Read | Open::Append) => return Err(missing()),
-            (None, Open::New | Open::InPlace) => state.files.entry(file.to_owned()).or_default().clone(),
+            (None, Open::Read | Open::Write) => return Err(missing()),
+            (None, Open::New | Open::Make) => state.files.entry(file.to_owned()).or_default().clone(),
         };
         Ok(Arc::new(SimFile { path: file.to_owned(), bytes, disk: self.clone() }))
     }
@@ -249,13 +259,9 @@ impl SimFile {
 }
 
 impl DiskFile for SimFile {
-    fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        self.disk.may(true)?;
-        self.change(Change::Append(bytes.to_vec()));
-        Ok(())
-    }
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
-        self.disk.may(false)?;
+        let grows = at + bytes.len() as u64 > locked(&self.bytes).now.len() as u64;
+        self.disk.may(grows)?;
         self.change(Change::Write(at, bytes.to_vec()));
         Ok(())
     }

@@ -39,6 +39,7 @@ pub async fn run(world: &Arc<World>, keys: &[Keys]) {
 
 /// Undoes everything.
 pub async fn mend(world: &Arc<World>) {
+    world.is_mended.store(true, Ordering::Relaxed);
     world.net.heal();
     world.net.change(Weather { loss_permille: 0, ..world.plan.weather.clone() });
     for slot in &world.slots {
@@ -90,6 +91,10 @@ impl Act {
     }
 
     async fn carry_out(mut self, fault: Fault) {
+        // The last one may be spawned in the moment in which everything is mended.
+        if self.world.is_mended.load(Ordering::Relaxed) {
+            return;
+        }
         let cluster = self.cluster();
         let world = self.world.clone();
         match fault {

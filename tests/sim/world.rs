@@ -134,6 +134,8 @@ pub struct World {
     pub slots: Vec<Slot>,
     pub names: Arc<Vec<String>>,
     pub invariants: Mutex<Invariants>,
+    /// All is to be well from now on.
+    pub is_mended: AtomicBool,
     /// Clusters are changing places.
     pub is_swapping: AtomicBool,
     orders: Mutex<VecDeque<Order>>,
@@ -170,6 +172,7 @@ impl World {
             names,
             invariants,
             plan,
+            is_mended: AtomicBool::new(false),
             is_swapping: AtomicBool::new(false),
             orders: Mutex::default(),
             failures: Mutex::default(),

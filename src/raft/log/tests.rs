@@ -82,6 +82,31 @@ async fn a_torn_tail_is_cut_off_and_written_over() {
 }
 
 #[tokio::test]
+async fn a_segment_has_room_for_what_comes_and_no_append_makes_it_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = reopen(folder.path(), None).unwrap();
+    append(&mut store, [entry(1, 0)]).await;
+    let path = segment_path(&folder.path().join("log"), 1);
+    let len = || std::fs::metadata(&path).unwrap().len();
+    let (first, end) = (len(), store.end.at);
+    assert!(first > 50 * end);
+    append(&mut store, (1..20).map(|index| entry(1, index))).await;
+    assert_eq!(len(), first);
+    // Larger than the room that is left.
+    append(&mut store, [Entry { log_id: id(1, 20), payload: EntryPayload::Normal(Payload(vec![7; 300_000].into())) }]).await;
+    assert!(len() > store.end.at);
+    let end = store.end.at;
+    // The process dies, so the room stays; and it is no sign of damage, nor in the way.
+    store.control().pull_the_plug();
+    let mut store = reopen(folder.path(), None).unwrap();
+    assert_eq!((indexes(&mut store).await.len(), store.end.at), (21, end));
+    append(&mut store, [entry(1, 21)]).await;
+    store.control().stop().await;
+    assert_eq!(len(), store.end.at, "the room is given back");
+    assert_eq!(indexes(&mut reopen(folder.path(), None).unwrap()).await.len(), 22);
+}
+
+#[tokio::test]
 async fn a_log_that_ends_before_the_mark_does_not_open() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = reopen(folder.path(), None).unwrap();
@@ -164,9 +189,6 @@ impl Gate {
 }
 
 impl DiskFile for Gated {
-    fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        self.file.append(bytes)
-    }
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
         self.file.write_at(bytes, at)
     }
