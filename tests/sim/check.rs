@@ -1,10 +1,13 @@
 //! What the histories show, by `jepsen`'s checkers. A verdict that is not known is as bad as a false one.
 
 use jepsen::check::setfull::{self, Stale};
-use jepsen::check::{Valid, Verdict, register};
+use jepsen::check::{Valid, Verdict, policy, register, unwrap, uses, wgl};
 use jepsen::core::{History, Kind, Value};
 
-use crate::clients::{COPIES, REGISTER, SET, USES};
+use crate::clients::{COPIES, LOGINS, POLICY, REGISTER, REVOKED, SET, USES, WRAP};
+
+/// So many wrong passwords lock a user out.
+const GUESSES: usize = 5;
 
 /// Decides on one workload's history.
 ///
@@ -16,7 +19,17 @@ pub fn history(workload: &'static str, history: &History) -> Result<(), String> 
         REGISTER => holds(register::check(history).map_err(|error| error.to_string())?),
         // Sets are read at the end only: nothing may be missed in any read.
         SET => holds(setfull::check(history, Stale::Refused).map_err(|error| error.to_string())?),
-        USES => uses(history),
+        USES => told(&uses::check(history).map_err(|error| error.to_string())?),
+        WRAP => told(&unwrap::check(history).map_err(|error| error.to_string())?),
+        POLICY => told(&policy::check(history, wgl::Limits::default()).map_err(|error| error.to_string())?),
+        REVOKED => match history.ops.iter().find(|op| op.kind == Kind::Ok) {
+            Some(op) => Err(format!("token {} was good after the token that made it was revoked", op.value)),
+            None => Ok(()),
+        },
+        LOGINS => match history.ops.iter().filter(|op| op.kind == Kind::Ok).count() {
+            0..=GUESSES => Ok(()),
+            more => Err(format!("{more} wrong passwords of one user were looked at, not {GUESSES}")),
+        },
         COPIES => copies(history),
         other => Err(format!("no checker for {other}")),
     }
@@ -33,18 +46,10 @@ fn holds(verdict: Verdict) -> Result<(), String> {
     if bad.is_empty() { Ok(()) } else { Err(bad.join("\n")) }
 }
 
-/// No token is used more often than it may be.
-fn uses(history: &History) -> Result<(), String> {
-    let mut used: std::collections::BTreeMap<i64, (i64, i64)> = std::collections::BTreeMap::new();
-    for op in history.ops.iter().filter(|op| op.kind == Kind::Ok) {
-        let Some((token, limit)) = op.value.as_pair().and_then(|(token, limit)| token.as_int().zip(limit.as_int())) else { continue };
-        let count = used.entry(token).or_insert((0, limit));
-        count.0 += 1;
-    }
-    match used.into_iter().find(|(_, (count, limit))| count > limit) {
-        Some((token, (count, limit))) => Err(format!("token {token} for {limit} uses was used {count} times")),
-        None => Ok(()),
-    }
+/// A token that nobody came to use up or to open shows nothing, and is no failure.
+fn told(verdict: &Verdict) -> Result<(), String> {
+    let bad: Vec<String> = verdict.children.iter().filter(|child| child.valid == Valid::False).map(ToString::to_string).collect();
+    if bad.is_empty() { Ok(()) } else { Err(bad.join("\n")) }
 }
 
 /// What a cluster with a copy shows of a key never becomes older, for whoever asks after he was told.

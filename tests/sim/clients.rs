@@ -10,10 +10,11 @@ use std::time::Duration;
 use jepsen::core::{Kind, Op, Value};
 use serde_json::json;
 
+use crate::guarded::Guarded;
 use crate::history::Histories;
 use crate::invariants::LOCAL_CANARY;
 use crate::net::{HostId, NoAnswer};
-use crate::operator::ask;
+use crate::operator::{ask, send};
 use crate::rng::Rng;
 use crate::world::World;
 
@@ -25,6 +26,16 @@ pub const SET: &str = "set";
 pub const USES: &str = "uses";
 /// Reads where the shared data are a copy.
 pub const COPIES: &str = "copies";
+/// Tokens whose parent was revoked.
+pub const REVOKED: &str = "revoked";
+/// Answers that are wrapped, and open once.
+pub const WRAP: &str = "wrap";
+/// Policies that change, and what they allow.
+pub const POLICY: &str = "policy";
+/// Wrong passwords.
+pub const LOGINS: &str = "logins";
+/// All of them.
+pub const WORKLOADS: [&str; 8] = [REGISTER, SET, USES, COPIES, REVOKED, WRAP, POLICY, LOGINS];
 
 /// What clients share.
 pub struct Clients {
@@ -41,7 +52,7 @@ pub struct Clients {
 }
 
 /// What an answer says.
-enum Told {
+pub enum Told {
     Done(serde_json::Value),
     Refused(u16, String),
     Unknown(String),
@@ -60,32 +71,28 @@ impl Clients {
         })
     }
 
-    fn token(&self, cluster: usize) -> String {
+    /// The root token of a cluster.
+    pub fn token(&self, cluster: usize) -> String {
         self.tokens.lock().expect("no holder of this lock panics")[cluster].clone()
     }
 
-    fn fresh(&self) -> i64 {
+    /// A number that nobody had before.
+    pub fn fresh(&self) -> i64 {
         i64::try_from(self.next.fetch_add(1, Ordering::Relaxed)).expect("few values are written")
     }
 
-    async fn told(&self, host: HostId, method: &str, path: &str, token: &str, body: &serde_json::Value) -> Told {
-        match ask(&self.world, host, method, path, token, body).await {
-            Ok((status, answer)) if status < 300 => Told::Done(answer),
-            Ok((status, answer)) => {
-                let text = answer["errors"].to_string();
-                // Of these the API says that nothing happened.
-                if matches!(status, 400 | 403 | 404 | 405 | 412) {
-                    Told::Refused(status, text)
-                } else {
-                    Told::Unknown(format!("{status} {text}"))
-                }
-            }
-            Err(NoAnswer::NotSent(why)) => Told::Refused(0, why.to_owned()),
-            Err(NoAnswer::Unknown(why)) => Told::Unknown(why.to_owned()),
-        }
+    /// What a host says to a request.
+    pub async fn told(&self, host: HostId, method: &str, path: &str, token: &str, body: &serde_json::Value) -> Told {
+        judged(ask(&self.world, host, method, path, token, body).await)
     }
 
-    fn any_host(&self, cluster: usize, rng: &mut Rng) -> HostId {
+    /// What a host says to a request that is made already.
+    pub async fn told_of(&self, host: HostId, request: coffer::core::RawRequest) -> Told {
+        judged(send(&self.world, host, request).await)
+    }
+
+    /// A host of a cluster, one that does not run perhaps.
+    pub fn any_host(&self, cluster: usize, rng: &mut Rng) -> HostId {
         *rng.pick(&self.world.plan.all_of(cluster))
     }
 
@@ -96,9 +103,19 @@ impl Clients {
             for number in 0..plan.clients {
                 let rng = Rng::new(plan.seed, &format!("client {cluster} {number}"));
                 self.working.fetch_add(1, Ordering::Relaxed);
-                tokio::spawn(self.clone().work(cluster, rng));
+                tokio::spawn(self.clone().work(cluster, number, rng));
             }
         }
+    }
+
+    /// Does something beside what a client does.
+    fn aside(self: &Arc<Self>, what: impl Future<Output = ()> + Send + 'static) {
+        self.working.fetch_add(1, Ordering::Relaxed);
+        let clients = self.clone();
+        tokio::spawn(async move {
+            what.await;
+            clients.working.fetch_sub(1, Ordering::Relaxed);
+        });
     }
 
     /// Whether all have stopped: nothing is under way any more.
@@ -106,22 +123,30 @@ impl Clients {
         self.working.load(Ordering::Relaxed) == 0
     }
 
-    async fn work(self: Arc<Self>, cluster: usize, mut rng: Rng) {
+    async fn work(self: Arc<Self>, cluster: usize, number: u64, mut rng: Rng) {
         let mut process = self.histories.process();
+        let mut guarded = Guarded::new(number);
+        // Where policies and passwords are a copy, changes arrive late.
+        let is_origin = cluster == 0 && !self.world.plan.changes_roles();
         let rest = u64::try_from(self.world.plan.rest.as_millis()).unwrap_or(1000);
         while !self.is_over.load(Ordering::Relaxed) {
             tokio::time::sleep(Duration::from_millis(rng.between(1, rest))).await;
             let host = self.any_host(cluster, &mut rng);
+            let one = Rng::new(rng.number(), "one");
             match rng.below(100) {
-                0..35 if cluster == 0 && !self.world.plan.changes_roles() => {
-                    self.read(cluster, host, &mut rng, &mut process, REGISTER).await;
-                }
+                0..32 if is_origin => self.read(cluster, host, &mut rng, &mut process, REGISTER).await,
                 // Where the shared data are a copy, or may become one, reads may be late.
-                0..35 => self.read(cluster, host, &mut rng, &mut process, COPIES).await,
-                35..55 => self.write(cluster, host, &mut rng, &mut process).await,
-                55..75 => self.cas(cluster, host, &mut rng, &mut process).await,
-                75..90 => self.add(cluster, host, &mut process).await,
-                90..95 => self.use_token(cluster, &mut rng, &mut process).await,
+                0..32 => self.read(cluster, host, &mut rng, &mut process, COPIES).await,
+                32..48 => self.write(cluster, host, &mut rng, &mut process).await,
+                48..64 => self.cas(cluster, host, &mut rng, &mut process).await,
+                64..76 => self.add(cluster, host, &mut process).await,
+                76..80 => self.aside(self.clone().use_up(cluster, one)),
+                80..83 => self.aside(self.clone().end_family(cluster, one)),
+                83..86 => self.aside(self.clone().open_wrapped(cluster, one)),
+                86..89 => self.leave_behind(cluster, host).await,
+                89..95 if is_origin => self.change_or_probe(host, &mut guarded, &mut rng, &mut process).await,
+                95 if is_origin => self.come_and_go(host).await,
+                96..98 if is_origin && number == 0 => self.login_wrongly(host, &mut process).await,
                 _ => self.keep_here(cluster, host).await,
             }
         }
@@ -147,6 +172,7 @@ impl Clients {
         let begun = self.histories.record(REGISTER, Op::invoke(*process, "write", argument.clone()));
         let body = json!({ "data": { "v": value } });
         let told = self.told(host, "POST", &format!("kv/data/r{key}"), &self.token(cluster), &body).await;
+        self.is_there(cluster, &told, key, *process);
         let (kind, result, why) = written(told, key, value, argument);
         self.histories.end(REGISTER, &begun, kind, result, &why, process);
     }
@@ -161,6 +187,7 @@ impl Clients {
         let begun = self.histories.record(REGISTER, Op::invoke(*process, "cas", argument.clone()));
         let body = json!({ "options": { "cas": expected }, "data": { "v": value } });
         let told = self.told(host, "POST", &format!("kv/data/r{key}"), &self.token(cluster), &body).await;
+        self.is_there(cluster, &told, key, *process);
         let (kind, result, why) = match told {
             Told::Refused(400, text) if text.contains("check-and-set parameter did not match") => {
                 (Kind::Fail, argument, "mismatch".to_owned())
@@ -168,6 +195,16 @@ impl Clients {
             told => written(told, key, value, argument),
         };
         self.histories.end(REGISTER, &begun, kind, result, &why, process);
+    }
+
+    /// What was answered without a warning is there for whoever asks the same cluster.
+    fn is_there(&self, cluster: usize, told: &Told, key: u64, process: u64) {
+        let Told::Done(answer) = told else { return };
+        if let (Some(version), true) = (answer["data"]["version"].as_i64(), answer["warnings"].is_null()) {
+            let seen = Value::pair(key, Value::pair(version, Value::Nil));
+            let begun = Op::invoke(process, "write", seen.clone()).of(format!("{cluster}"));
+            self.histories.record(COPIES, begun.complete(Kind::Ok, seen));
+        }
     }
 
     async fn add(&self, cluster: usize, host: HostId, process: &mut u64) {
@@ -181,34 +218,6 @@ impl Clients {
             Told::Unknown(why) => (Kind::Info, why),
         };
         self.histories.end(SET, &begun, kind, element, &why, process);
-    }
-
-    /// Makes a token for a few uses, and tries to use it more often than that, everywhere at once.
-    async fn use_token(self: &Arc<Self>, cluster: usize, rng: &mut Rng, process: &mut u64) {
-        let uses = rng.between(1, 3);
-        let host = self.any_host(cluster, rng);
-        let body = json!({ "policies": ["default"], "num_uses": uses, "ttl": "1h" });
-        let Told::Done(made) = self.told(host, "POST", "auth/token/create", &self.token(cluster), &body).await else { return };
-        let Some(token) = made["auth"]["client_token"].as_str().map(str::to_owned) else { return };
-        let name = self.fresh();
-        let mut tries = Vec::new();
-        for _ in 0..uses + 2 {
-            let (clients, token, host) = (self.clone(), token.clone(), self.any_host(cluster, rng));
-            let mut process = self.histories.process();
-            tries.push(async move {
-                let argument = Value::pair(name, uses);
-                let begun = clients.histories.record(USES, Op::invoke(process, "use", argument.clone()));
-                let (kind, why) = match clients.told(host, "GET", "auth/token/lookup-self", &token, &serde_json::Value::Null).await {
-                    Told::Done(_) => (Kind::Ok, String::new()),
-                    Told::Refused(403, _) => (Kind::Fail, "exhausted".to_owned()),
-                    Told::Refused(_, why) => (Kind::Fail, why),
-                    Told::Unknown(why) => (Kind::Info, why),
-                };
-                clients.histories.end(USES, &begun, kind, argument, &why, &mut process);
-            });
-        }
-        futures::future::join_all(tries).await;
-        *process = self.histories.process();
     }
 
     /// Writes to the local mount: what is there must never be seen elsewhere.
@@ -240,6 +249,23 @@ impl Clients {
                 Err(format!("the set cannot be listed at {name}: {why}"))
             }
         }
+    }
+}
+
+fn judged(answer: Result<(u16, serde_json::Value), NoAnswer>) -> Told {
+    match answer {
+        Ok((status, answer)) if status < 300 => Told::Done(answer),
+        Ok((status, answer)) => {
+            let text = answer["errors"].to_string();
+            // Of these the API says that nothing happened.
+            if matches!(status, 400 | 403 | 404 | 405 | 412) {
+                Told::Refused(status, text)
+            } else {
+                Told::Unknown(format!("{status} {text}"))
+            }
+        }
+        Err(NoAnswer::NotSent(why)) => Told::Refused(0, why.to_owned()),
+        Err(NoAnswer::Unknown(why)) => Told::Unknown(why.to_owned()),
     }
 }
 

@@ -80,6 +80,8 @@ pub async fn check(world: &Arc<World>, clients: &Arc<Clients>, keys: &[Keys]) ->
     // A last read is one that began after the last addition had ended.
     world.wait("the clients have stopped", WITHIN, || clients.have_stopped()).await?;
     for cluster in &clusters {
+        clients.are_gone(*cluster).await?;
+        clients.rows_have_mounts(*cluster).await?;
         for host in wanted(*cluster) {
             clients.read_set(*cluster, host, &world.names[host.0]).await?;
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use coffer::core::Standing;
+use coffer::core::{RawRequest, Standing};
 use coffer::machine::Role;
 use coffer::storage::Physical;
 use serde_json::{Value, json};
@@ -33,8 +33,15 @@ pub struct Keys {
 /// # Errors
 /// If there was no answer.
 pub async fn ask(world: &World, host: HostId, method: &str, path: &str, token: &str, body: &Value) -> Result<(u16, Value), NoAnswer> {
-    let request = Request::Client(raw(method, path, Some(token).filter(|token| !token.is_empty()), body));
-    match world.net.call(world.plan.clients_host(), host, request, CALL).await? {
+    send(world, host, raw(method, path, Some(token).filter(|token| !token.is_empty()), body)).await
+}
+
+/// The same with a request that is made already.
+///
+/// # Errors
+/// If there was no answer.
+pub async fn send(world: &World, host: HostId, request: RawRequest) -> Result<(u16, Value), NoAnswer> {
+    match world.net.call(world.plan.clients_host(), host, Request::Client(request), CALL).await? {
         Reply::Response(response) => Ok((response.status, serde_json::from_slice(&response.body).unwrap_or_default())),
         _ => Err(NoAnswer::Unknown("another answer")),
     }
@@ -149,6 +156,8 @@ pub async fn keep_open(world: Arc<World>, shares: Vec<String>) {
 pub async fn furnish(world: &World, cluster: usize, keys: &Keys) -> Result<(), String> {
     let (hosts, root) = (world.plan.first_members(cluster), &keys.root);
     must(world, &hosts, "PUT", "sys/mounts/kv", root, &json!({ "type": "kv", "options": { "version": "2" } })).await?;
+    must(world, &hosts, "PUT", "sys/auth/up", root, &json!({ "type": "userpass" })).await?;
+    must(world, &hosts, "PUT", "auth/up/users/somebody", root, &json!({ "password": "right" })).await?;
     furnish_here(world, cluster, root).await
 }
 

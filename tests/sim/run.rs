@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::clients::{COPIES, Clients, REGISTER, SET, USES};
+use crate::clients::{Clients, WORKLOADS};
 use crate::disk::Loss;
 use crate::net::HostId;
 use crate::plan::Plan;
@@ -114,7 +114,7 @@ pub fn run(plan: Plan, folder: &std::path::Path) -> Report {
         }
     }
     if world.failures().is_empty() {
-        for workload in [REGISTER, SET, USES, COPIES] {
+        for workload in WORKLOADS {
             if let Err(why) = check::history(workload, &clients.histories.of(workload)) {
                 world.fail(why);
             }

@@ -23,6 +23,8 @@ use crate::types::{Scope, Timestamp};
 const PAGE: usize = 256;
 /// Tokens swept by one transaction.
 const TOKENS_AT_ONCE: usize = 4;
+/// Such transactions side by side.
+const SWEEPS_AT_ONCE: usize = 4;
 /// Leases revoked side by side.
 const LEASES_AT_ONCE: usize = 16;
 /// Longest sleep: how late an end may be noticed when nothing wakes the sweep.
@@ -123,11 +125,13 @@ impl Leases {
         let due: Vec<Due> = all.into_iter().filter(|due| due.at_ms <= now.0).collect();
         let (tokens, leases): (Vec<Due>, Vec<Due>) = due.into_iter().partition(|due| !matches!(due.what, DueOf::Lease(_)));
         let was_busy = !tokens.is_empty() || !leases.is_empty();
-        for some in tokens.chunks(TOKENS_AT_ONCE) {
-            self.sweep_tokens(some, now).await?;
-        }
-        // Side by side, so that an engine that is slow or away does not hold the others up.
-        futures::stream::iter(&leases).map(Ok).try_for_each_concurrent(LEASES_AT_ONCE, |due| self.sweep_one_lease(due)).await?;
+        // Side by side, so that an engine that is slow or away does not hold the others up, nor many tokens the leases.
+        let sweeps: Vec<_> = tokens.chunks(TOKENS_AT_ONCE).map(|some| self.sweep_tokens(some, now)).collect();
+        let revocations: Vec<_> = leases.iter().map(|due| self.sweep_one_lease(due)).collect();
+        tokio::try_join!(
+            futures::stream::iter(sweeps).buffer_unordered(SWEEPS_AT_ONCE).try_collect::<()>(),
+            futures::stream::iter(revocations).buffer_unordered(LEASES_AT_ONCE).try_collect::<()>(),
+        )?;
         if was_busy || is_full && next.is_none() {
             return Ok(Duration::ZERO);
         }

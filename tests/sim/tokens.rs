@@ -1,0 +1,162 @@
+//! What clients do with tokens: use them up, revoke their parents, open what they wrap, and leave them to their end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coffer::core::RawRequest;
+use jepsen::check::{unwrap, uses};
+use jepsen::core::{Kind, Op, Value};
+use serde_json::json;
+
+use crate::clients::{Clients, REVOKED, Told, USES, WRAP};
+use crate::net::now;
+use crate::operator::active;
+use crate::rng::Rng;
+use crate::transport::raw;
+
+/// Life of tokens that are left to their end, in seconds; no other token has this one.
+const SHORT: u64 = 2;
+/// Within this time after all is well they are gone.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// The token that was made, if one was for certain.
+fn made(told: &Told) -> Option<String> {
+    match told {
+        Told::Done(answer) => answer["auth"]["client_token"].as_str().map(str::to_owned),
+        _ => None,
+    }
+}
+
+async fn rest(rng: &mut Rng, most_ms: u64) {
+    tokio::time::sleep(Duration::from_millis(rng.between(0, most_ms))).await;
+}
+
+impl Clients {
+    /// Makes a token for a few uses, and tries to use it more often than that, everywhere; at once, or for as long as others may take over.
+    pub async fn use_up(self: Arc<Self>, cluster: usize, mut rng: Rng) {
+        let limit = rng.between(1, 4);
+        let body = json!({ "policies": ["default"], "num_uses": limit, "ttl": "1h" });
+        let told = self.told(self.any_host(cluster, &mut rng), "POST", "auth/token/create", &self.token(cluster), &body).await;
+        let Some(token) = made(&told) else { return };
+        let name = self.fresh();
+        let most_ms = *rng.pick(&[0, 0, 6000]);
+        let tries =
+            (0..limit + 2).map(|_| self.use_once(cluster, &token, Value::pair(name, limit), most_ms, Rng::new(rng.number(), "use")));
+        futures::future::join_all(tries).await;
+    }
+
+    async fn use_once(&self, cluster: usize, token: &str, argument: Value, most_ms: u64, mut rng: Rng) {
+        rest(&mut rng, most_ms).await;
+        let mut process = self.histories.process();
+        let begun = self.histories.record(USES, Op::invoke(process, "use", argument.clone()));
+        let host = self.any_host(cluster, &mut rng);
+        let (kind, why) = match self.told(host, "GET", "auth/token/lookup-self", token, &serde_json::Value::Null).await {
+            Told::Done(_) => (Kind::Ok, String::new()),
+            Told::Refused(403, _) => (Kind::Fail, uses::EXHAUSTED.to_owned()),
+            Told::Refused(_, why) => (Kind::Fail, why),
+            Told::Unknown(why) => (Kind::Info, why),
+        };
+        self.histories.end(USES, &begun, kind, argument, &why, &mut process);
+    }
+
+    /// Has a token make another, revokes the first, and tries the second.
+    pub async fn end_family(self: Arc<Self>, cluster: usize, mut rng: Rng) {
+        let body = |policy: &str| json!({ "policies": [policy], "ttl": "1h" });
+        let host = self.any_host(cluster, &mut rng);
+        let told = self.told(host, "POST", "auth/token/create", &self.token(cluster), &body("root")).await;
+        let Some(parent) = made(&told) else { return };
+        let told = self.told(self.any_host(cluster, &mut rng), "POST", "auth/token/create", &parent, &body("default")).await;
+        let Some(child) = made(&told) else { return };
+        rest(&mut rng, 1000).await;
+        let told = self.told(self.any_host(cluster, &mut rng), "POST", "auth/token/revoke-self", &parent, &json!({})).await;
+        if !matches!(told, Told::Done(_)) {
+            return;
+        }
+        let name = Value::from(self.fresh());
+        for _ in 0..3 {
+            let mut process = self.histories.process();
+            let begun = self.histories.record(REVOKED, Op::invoke(process, "use", name.clone()));
+            let host = self.any_host(cluster, &mut rng);
+            let (kind, why) = match self.told(host, "GET", "auth/token/lookup-self", &child, &serde_json::Value::Null).await {
+                Told::Done(_) => (Kind::Ok, String::new()),
+                Told::Refused(_, why) | Told::Unknown(why) => (Kind::Fail, why),
+            };
+            self.histories.end(REVOKED, &begun, kind, name.clone(), &why, &mut process);
+            rest(&mut rng, 2000).await;
+        }
+    }
+
+    /// Has an answer wrapped, which several try to open.
+    pub async fn open_wrapped(self: Arc<Self>, cluster: usize, mut rng: Rng) {
+        let (name, payload) = (self.fresh(), self.fresh());
+        let mut process = self.histories.process();
+        let both = Value::pair(name, payload);
+        let begun = self.histories.record(WRAP, Op::invoke(process, "wrap", both.clone()));
+        let mut request: RawRequest = raw("POST", "sys/wrapping/wrap", Some(&self.token(cluster)), &json!({ "v": payload }));
+        request.headers.push(("x-vault-wrap-ttl".to_owned(), b"1h".to_vec()));
+        let told = self.told_of(self.any_host(cluster, &mut rng), request).await;
+        let secret = match &told {
+            Told::Done(answer) => answer["wrap_info"]["token"].as_str().map(str::to_owned),
+            _ => None,
+        };
+        let Some(secret) = secret else {
+            return self.histories.end(WRAP, &begun, Kind::Info, both, "nothing to open", &mut process);
+        };
+        self.histories.end(WRAP, &begun, Kind::Ok, both, "", &mut process);
+        let most_ms = *rng.pick(&[0, 0, 3000]);
+        futures::future::join_all((0..3).map(|_| self.open_once(cluster, name, &secret, most_ms, Rng::new(rng.number(), "open")))).await;
+    }
+
+    async fn open_once(&self, cluster: usize, name: i64, secret: &str, most_ms: u64, mut rng: Rng) {
+        rest(&mut rng, most_ms).await;
+        let mut process = self.histories.process();
+        let begun = self.histories.record(WRAP, Op::invoke(process, "unwrap", Value::pair(name, Value::Nil)));
+        let told = self.told(self.any_host(cluster, &mut rng), "POST", "sys/wrapping/unwrap", secret, &json!({})).await;
+        let (kind, payload, why) = match told {
+            Told::Done(answer) => (Kind::Ok, answer["data"]["v"].as_i64().map_or(Value::Nil, Value::from), String::new()),
+            Told::Refused(400 | 403, _) => (Kind::Fail, Value::Nil, unwrap::GONE.to_owned()),
+            Told::Refused(_, why) => (Kind::Fail, Value::Nil, why),
+            Told::Unknown(why) => (Kind::Info, Value::Nil, why),
+        };
+        self.histories.end(WRAP, &begun, kind, Value::pair(name, payload), &why, &mut process);
+    }
+
+    /// Makes a token that nobody revokes: it has to end by itself, whatever became of the answer.
+    pub async fn leave_behind(&self, cluster: usize, host: crate::net::HostId) {
+        let body = json!({ "policies": ["default"], "ttl": SHORT });
+        let _ = self.told(host, "POST", "auth/token/create", &self.token(cluster), &body).await;
+    }
+
+    /// Waits until those tokens are gone.
+    ///
+    /// # Errors
+    /// If some stay.
+    pub async fn are_gone(&self, cluster: usize) -> Result<(), String> {
+        let end = now() + WITHIN;
+        loop {
+            match self.left_behind(cluster).await {
+                Ok(left) if left.is_empty() => return Ok(()),
+                left if now() > end => return Err(format!("tokens for {SHORT} s do not end: {left:?}")),
+                _ => tokio::time::sleep(Duration::from_secs(1)).await,
+            }
+        }
+    }
+
+    async fn left_behind(&self, cluster: usize) -> Result<Vec<String>, String> {
+        let host = active(&self.world, cluster).ok_or("nobody is active")?;
+        let root = self.token(cluster);
+        let listed = match self.told(host, "LIST", "auth/token/accessors", &root, &serde_json::Value::Null).await {
+            Told::Done(listed) => listed,
+            Told::Refused(_, why) | Told::Unknown(why) => return Err(why),
+        };
+        let mut left = Vec::new();
+        for accessor in listed["data"]["keys"].as_array().into_iter().flatten().filter_map(|accessor| accessor.as_str()) {
+            match self.told(host, "POST", "auth/token/lookup-accessor", &root, &json!({ "accessor": accessor })).await {
+                Told::Done(answer) if answer["data"]["creation_ttl"] == SHORT => left.push(accessor.to_owned()),
+                Told::Done(_) | Told::Refused(..) => {}
+                Told::Unknown(why) => return Err(why),
+            }
+        }
+        Ok(left)
+    }
+}
