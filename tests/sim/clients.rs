@@ -146,7 +146,11 @@ impl Clients {
                 86..89 => self.leave_behind(cluster, host).await,
                 89..95 if is_origin => self.change_or_probe(host, &mut guarded, &mut rng, &mut process).await,
                 95 if is_origin => self.come_and_go(host).await,
-                96..98 if is_origin && number == 0 => self.login_wrongly(host, &mut process).await,
+                96..98 if is_origin && number == 0 => {
+                    for _ in 0..3 {
+                        self.login_wrongly(self.any_host(cluster, &mut rng), &mut process).await;
+                    }
+                }
                 _ => self.keep_here(cluster, host).await,
             }
         }
