@@ -12,6 +12,7 @@ mod guarded;
 mod history;
 mod host;
 mod invariants;
+mod kv;
 mod liveness;
 mod mounts;
 mod nemesis;
