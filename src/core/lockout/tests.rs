@@ -136,3 +136,22 @@ async fn wrong_logins_add_up_whichever_node_they_came_to() {
     }
     assert!(login("right").await.is_err(), "locked by five wrong logins");
 }
+
+#[tokio::test]
+async fn nobody_is_told_of_a_wrong_password_that_is_not_counted() {
+    let test = TestCore::new(&KINDS).await;
+    test.ask(Operation::Update, "sys/auth/userpass", json!({ "type": "userpass" })).await.unwrap();
+    test.ask(Operation::Update, "auth/userpass/users/ann", json!({ "password": "right" })).await.unwrap();
+    let login = async || {
+        let answer = test.ask(Operation::Update, "auth/userpass/login/ann", json!({ "password": "wrong" })).await;
+        answer.unwrap_err().to_string()
+    };
+    test.ground.raft.loses_next_answer.store(true, Ordering::Relaxed);
+    let untold = login().await;
+    assert!(!untold.contains("invalid username or password"), "{untold}");
+    // One was counted, though nobody can know: four are left, however many try at one time.
+    let answers = futures::future::join_all((0..12).map(|_| login())).await;
+    let told = answers.iter().filter(|answer| answer.contains("invalid username or password")).count();
+    assert_eq!(told, 4, "{answers:?}");
+    assert_eq!(answers.iter().filter(|answer| *answer == "permission denied").count(), 8, "{answers:?}");
+}

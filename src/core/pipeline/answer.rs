@@ -50,7 +50,7 @@ impl Core {
                 drop(txn);
                 // Counting the failure is a change of its own, perhaps of the same row.
                 *turn = Turn::default();
-                self.login_failed(asked, &target, is_known).await;
+                self.login_failed(asked, &target, is_known).await?;
                 return Err(EngineError::BadLogin { is_known }.into());
             }
             handled => handled?,

@@ -4,6 +4,7 @@
 
 use crate::barrier::Txn;
 use crate::core::lockout::{Lock, WrongLogin};
+use crate::core::response::Refused;
 use crate::core::{Core, lockout};
 use crate::engine::{Access, EngineError, MountClass, Reply};
 
@@ -47,15 +48,20 @@ impl Core {
         }
     }
 
-    /// A login was wrong: counted before the client is told. `is_known`: there is such a user.
-    pub(super) async fn login_failed(&self, asked: Asked<'_>, target: &Target<'_>, is_known: bool) {
-        let Some(alias) = self.alias_here(asked, target) else { return };
+    /// A login was wrong: counted before the client is told, or the client is not told. `is_known`: there is such a user.
+    ///
+    /// # Errors
+    /// If it could not be counted, or others have locked the user out meanwhile.
+    pub(super) async fn login_failed(&self, asked: Asked<'_>, target: &Target<'_>, is_known: bool) -> Result<(), Refused> {
+        let Some(alias) = self.alias_here(asked, target) else { return Ok(()) };
         let settings = lockout::Settings::tuned(&target.mounted.row.config.user_lockout, self.options.lockout);
         let wrong = WrongLogin { mount: &target.mounted.mount, alias: &alias, is_known };
-        let counted = self.context.write(|txn| Ok(self.lockouts.failed(txn, wrong, settings, asked.now)?)).await;
-        if let Err(error) = counted {
-            tracing::warn!(%error, "a wrong login could not be counted");
-        }
+        let before = self.context.write(|txn| {
+            let before = lockout::lock(txn, wrong.mount, wrong.alias, asked.now)?;
+            self.lockouts.failed(txn, wrong, settings, asked.now)?;
+            Ok(before)
+        });
+        if before.await? == Lock::Told { Err(Refused::Denied) } else { Ok(()) }
     }
 }
 
