@@ -4,7 +4,7 @@
 //!
 //! | folder | what |
 //! | --- | --- |
-//! | [`types`], [`chaos`] | the words; breaking things on purpose, in test builds only |
+//! | [`types`], [`pool`], [`chaos`] | the words; work that blocks; breaking things on purpose, in test builds only |
 //! | [`crypto`], [`machine`], [`telemetry`] | pure: bytes; the meaning of the log; counters |
 //! | [`storage`] | place: scopes, snapshots, atomic commit |
 //! | [`barrier`] | plaintext inside, ciphertext outside |
@@ -16,6 +16,7 @@
 
 #[macro_use]
 pub mod chaos;
+pub mod pool;
 pub mod types;
 
 pub mod crypto;

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::node_identity::NodeIdentity;
 use super::{Context, ServeNode, Standing, keys};
 use crate::crypto::cert::{Authority, Identity, Peer};
-use crate::storage::off_thread;
+use crate::pool::off_thread;
 
 /// [`ServeNode`] of a real node.
 #[derive(Debug)]

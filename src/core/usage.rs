@@ -10,7 +10,8 @@ use tokio::task::JoinHandle;
 
 use super::lifecycle::{ActivePart, StartError};
 use super::{Context, keys};
-use crate::storage::{Reader, StorageError, off_thread};
+use crate::pool::off_thread;
+use crate::storage::{Reader, StorageError};
 use crate::types::Prefix;
 use crate::types::limits::PAGE_NAMES_MAX;
 

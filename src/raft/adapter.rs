@@ -19,7 +19,8 @@ use super::metrics;
 use super::snapshot::{Files, Shelf};
 use super::types::{Answer, Entry, LogId, Membership, Snapshot, SnapshotMeta, Types};
 use crate::machine::{Stage, decode_command};
-use crate::storage::{Meta, Physical, PhysicalView, off_thread};
+use crate::pool::off_thread;
+use crate::storage::{Meta, Physical, PhysicalView};
 use crate::types::Index;
 
 const APPLIED: &str = "raft.applied";

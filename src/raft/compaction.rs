@@ -14,7 +14,8 @@ use super::adapter::StateMachine;
 use super::fatal::stop_process;
 use super::log::LogControl;
 use super::types::Types;
-use crate::storage::{Physical, off_thread};
+use crate::pool::off_thread;
+use crate::storage::Physical;
 
 /// A snapshot that is not there after this time is given up, and tried again later.
 const SNAPSHOT_WAIT: Duration = Duration::from_secs(60);

@@ -23,7 +23,8 @@ use super::transport::Receiver;
 use super::types::{Payload, Seat, Types};
 use super::{CommitError, Consensus, Contacts, Member, MembershipError, NotFresh, RaftStatus, membership, metrics};
 use crate::machine::{Command, Outcome, encode_command};
-use crate::storage::{Physical, off_thread};
+use crate::pool::off_thread;
+use crate::storage::Physical;
 use crate::types::NodeId;
 use crate::types::limits::{BATCH_BYTES_MAX, COMMIT_TIMEOUT, ENTRY_OVERHEAD_BYTES_MAX};
 

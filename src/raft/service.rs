@@ -25,7 +25,8 @@ use super::snapshot::Shelf;
 use super::succession::{Succession, lead_again};
 use super::transport::Transport;
 use super::{Observer, watcher};
-use crate::storage::{Physical, off_thread};
+use crate::pool::off_thread;
+use crate::storage::Physical;
 use crate::types::NodeId;
 
 /// How this node takes part.

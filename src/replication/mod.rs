@@ -61,8 +61,9 @@ pub use freshness::Freshness;
 pub use retention::Keep;
 
 use crate::machine::Role;
+use crate::pool::off_thread;
 use crate::raft;
-use crate::storage::{Physical, off_thread};
+use crate::storage::Physical;
 use crate::types::{Clock, Generation, Key, Timestamp};
 use link::Link;
 use retention::Pins;

@@ -11,7 +11,6 @@
 mod contract;
 mod error;
 mod mem;
-mod off_thread;
 mod rocks;
 
 use std::path::Path;
@@ -21,9 +20,6 @@ use bytes::Bytes;
 
 pub use error::StorageError;
 pub use mem::MemStore;
-pub use off_thread::off_thread;
-#[cfg(feature = "sim")]
-pub use off_thread::simulated;
 pub use rocks::{RocksOptions, RocksStore};
 
 use crate::machine::{Applied, KeyUses, PageId, PageSum, Positions, Role, Stored, View};

@@ -54,7 +54,7 @@ pub fn run(plan: Plan, folder: &std::path::Path) -> Report {
     let world = World::new(plan, folder);
     WORLD.set(Some(world.clone()));
     coffer::raft::simulated::stop_hosts_with(stop_host);
-    coffer::storage::simulated::run_inline();
+    coffer::pool::simulated::run_inline();
     watch_panics();
 
     let mut sim = turmoil::Builder::new()

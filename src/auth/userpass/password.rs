@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::crypto::{Entropy, entropy};
 use crate::engine::{Data, EngineError};
+use crate::pool::off_thread;
 use crate::types::Secret;
 use crate::types::limits::PASSWORD_HASHES_WAITING_MAX;
 
@@ -93,7 +94,7 @@ impl Workshop {
         let _place = self.places.try_acquire().map_err(|_| busy())?;
         let processor = self.processors.acquire().await.map_err(|_| busy())?;
         // The permit goes along: a client that goes away does not take the processor from the thread.
-        let done = tokio::task::spawn_blocking(move || {
+        let done = off_thread(move || {
             let _processor = processor;
             work()
         });

@@ -35,7 +35,7 @@ use crate::barrier::Txn;
 use crate::crypto::cert::Identity;
 use crate::engine::{Call, EngineError, Reply};
 use crate::machine::{Applied, Batch, Command, Guard, Outcome, Role};
-use crate::storage::off_thread;
+use crate::pool::off_thread;
 use crate::types::{Generation, Secret};
 use record::RoleRecord;
 

@@ -1,4 +1,4 @@
-//! Work that blocks, off the threads that serve: scans, syncs, checkpoints.
+//! Work that blocks, off the threads that serve: scans, syncs, checkpoints, hashes of passwords.
 //!
 //! A seam: the simulator, where one thread is all there is, has it run at once, so that its order is the seed's.
 
