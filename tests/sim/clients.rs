@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use jepsen::core::Kind;
+
 use crate::guarded::Guarded;
 use crate::history::Histories;
 use crate::net::{HostId, NoAnswer};
@@ -52,6 +54,25 @@ pub enum Told {
     Done(serde_json::Value),
     Refused(u16, String),
     Unknown(String),
+}
+
+impl Told {
+    /// What it says of a request that changes something, and why.
+    pub fn outcome(self) -> (Kind, String) {
+        match self {
+            Self::Done(_) => (Kind::Ok, String::new()),
+            Self::Refused(_, why) => (Kind::Fail, why),
+            Self::Unknown(why) => (Kind::Info, why),
+        }
+    }
+
+    /// The token that was made, if one was for certain.
+    pub fn token(&self) -> Option<String> {
+        match self {
+            Self::Done(answer) => answer["auth"]["client_token"].as_str().map(str::to_owned),
+            _ => None,
+        }
+    }
 }
 
 impl Clients {

@@ -26,9 +26,7 @@ impl Clients {
         let Guarded { policy, token } = guarded;
         let Some(token) = token else {
             let body = json!({ "policies": [policy], "no_default_policy": true, "ttl": "1h" });
-            if let Told::Done(made) = self.told(host, "POST", "auth/token/create", &self.token(0), &body).await {
-                *token = made["auth"]["client_token"].as_str().map(str::to_owned);
-            }
+            *token = self.told(host, "POST", "auth/token/create", &self.token(0), &body).await.token();
             return;
         };
         let value = |word: &str| Value::pair(policy.as_str(), Value::keyword(word));
@@ -36,11 +34,7 @@ impl Clients {
             let (word, capability) = *rng.pick(&[("allow", "read"), ("deny", "deny")]);
             let begun = self.histories.record(POLICY, Op::invoke(*process, "set", value(word)));
             let body = json!({ "policy": format!("path \"kv/data/guarded\" {{ capabilities = [\"{capability}\"] }}") });
-            let (kind, why) = match self.told(host, "PUT", &format!("sys/policies/acl/{policy}"), &self.token(0), &body).await {
-                Told::Done(_) => (Kind::Ok, String::new()),
-                Told::Refused(_, why) => (Kind::Fail, why),
-                Told::Unknown(why) => (Kind::Info, why),
-            };
+            let (kind, why) = self.told(host, "PUT", &format!("sys/policies/acl/{policy}"), &self.token(0), &body).await.outcome();
             return self.histories.end(POLICY, &begun, kind, value(word), &why, process);
         }
         let nothing = Value::pair(policy.as_str(), Value::Nil);

@@ -72,11 +72,7 @@ impl Clients {
         let begun = self.histories.record(SET, Op::invoke(*process, "add", element));
         let body = json!({ "data": { "v": element } });
         let told = self.told(host, "POST", &format!("kv/data/set/e{element}"), &self.token(cluster), &body).await;
-        let (kind, why) = match told {
-            Told::Done(_) => (Kind::Ok, String::new()),
-            Told::Refused(_, why) => (Kind::Fail, why),
-            Told::Unknown(why) => (Kind::Info, why),
-        };
+        let (kind, why) = told.outcome();
         self.histories.end(SET, &begun, kind, element, &why, process);
     }
 

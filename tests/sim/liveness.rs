@@ -20,6 +20,8 @@ use crate::world::World;
 
 /// How long it may take until all is well.
 const WITHIN: Duration = Duration::from_secs(120);
+/// How long what is over may stay after that.
+const GONE_WITHIN: Duration = Duration::from_secs(60);
 
 /// Waits until all is well, and looks at everything once more.
 ///
@@ -80,13 +82,25 @@ pub async fn check(world: &Arc<World>, clients: &Arc<Clients>, keys: &[Keys]) ->
     // A last read is one that began after the last addition had ended.
     world.wait("the clients have stopped", WITHIN, || clients.have_stopped()).await?;
     for cluster in &clusters {
-        clients.are_gone(*cluster).await?;
-        clients.rows_have_mounts(*cluster).await?;
+        nothing_left("tokens that are over", async || clients.left_behind(*cluster).await).await?;
+        nothing_left("mounts that are gone", async || clients.without_mount(*cluster).await).await?;
         for host in wanted(*cluster) {
             clients.read_set(*cluster, host, &world.names[host.0]).await?;
         }
     }
     Ok(())
+}
+
+/// Waits until nothing is left of `what`.
+async fn nothing_left(what: &str, left: impl AsyncFn() -> Result<Vec<String>, String>) -> Result<(), String> {
+    let end = now() + GONE_WITHIN;
+    loop {
+        match left().await {
+            Ok(left) if left.is_empty() => return Ok(()),
+            left if now() > end => return Err(format!("of {what} something is left: {left:?}")),
+            _ => tokio::time::sleep(Duration::from_secs(1)).await,
+        }
+    }
 }
 
 async fn read_everywhere(world: &Arc<World>, cluster: usize, host: HostId, token: &str, value: &str) -> Result<(), String> {

@@ -1,18 +1,15 @@
 //! Mounts that come and go, and what must not be left of them.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use coffer::storage::Physical;
 use coffer::types::{Prefix, Scope};
 use serde_json::json;
 
 use crate::clients::{Clients, Told};
-use crate::net::{HostId, now};
+use crate::net::HostId;
 use crate::operator::active;
 
-/// Within this time after all is well nothing is left.
-const WITHIN: Duration = Duration::from_secs(60);
 /// A mount's rows lie below its UUID.
 const UUID_LEN: usize = 36;
 
@@ -33,23 +30,11 @@ impl Clients {
         }
     }
 
-    /// Waits until each row of a mount has its mount.
+    /// Paths of rows whose mount is gone.
     ///
     /// # Errors
-    /// If rows are left of mounts that are gone.
-    pub async fn rows_have_mounts(&self, cluster: usize) -> Result<(), String> {
-        let end = now() + WITHIN;
-        loop {
-            match self.without_mount(cluster).await {
-                Ok(left) if left.is_empty() => return Ok(()),
-                left if now() > end => return Err(format!("of mounts that are gone something is left: {left:?}")),
-                _ => tokio::time::sleep(Duration::from_secs(1)).await,
-            }
-        }
-    }
-
-    /// Paths of rows whose mount is gone.
-    async fn without_mount(&self, cluster: usize) -> Result<Vec<String>, String> {
+    /// If the cluster does not tell now.
+    pub async fn without_mount(&self, cluster: usize) -> Result<Vec<String>, String> {
         let host = active(&self.world, cluster).ok_or("nobody is active")?;
         let mut known = BTreeSet::new();
         for path in ["sys/mounts", "sys/auth"] {

@@ -9,23 +9,13 @@ use jepsen::core::{Kind, Op, Value};
 use serde_json::json;
 
 use crate::clients::{Clients, REVOKED, Told, USES, WRAP};
-use crate::net::{HostId, now};
+use crate::net::HostId;
 use crate::operator::active;
 use crate::rng::Rng;
 use crate::transport::raw;
 
 /// Life of tokens that are left to their end, in seconds; no other token has this one.
 const SHORT: u64 = 2;
-/// Within this time after all is well they are gone.
-const WITHIN: Duration = Duration::from_secs(60);
-
-/// The token that was made, if one was for certain.
-fn made(told: &Told) -> Option<String> {
-    match told {
-        Told::Done(answer) => answer["auth"]["client_token"].as_str().map(str::to_owned),
-        _ => None,
-    }
-}
 
 async fn rest(rng: &mut Rng, most_ms: u64) {
     tokio::time::sleep(Duration::from_millis(rng.between(0, most_ms))).await;
@@ -37,7 +27,7 @@ impl Clients {
         let limit = rng.between(1, 4);
         let body = json!({ "policies": ["default"], "num_uses": limit, "ttl": "1h" });
         let told = self.told(self.any_host(cluster, &mut rng), "POST", "auth/token/create", &self.token(cluster), &body).await;
-        let Some(token) = made(&told) else { return };
+        let Some(token) = told.token() else { return };
         let name = self.fresh();
         let most_ms = *rng.pick(&[0, 0, 6000]);
         let tries =
@@ -53,8 +43,7 @@ impl Clients {
         let (kind, why) = match self.told(host, "GET", "auth/token/lookup-self", token, &serde_json::Value::Null).await {
             Told::Done(_) => (Kind::Ok, String::new()),
             Told::Refused(403, _) => (Kind::Fail, uses::EXHAUSTED.to_owned()),
-            Told::Refused(_, why) => (Kind::Fail, why),
-            Told::Unknown(why) => (Kind::Info, why),
+            told => told.outcome(),
         };
         self.histories.end(USES, &begun, kind, argument, &why, &mut process);
     }
@@ -64,9 +53,9 @@ impl Clients {
         let body = |policy: &str| json!({ "policies": [policy], "ttl": "1h" });
         let host = self.any_host(cluster, &mut rng);
         let told = self.told(host, "POST", "auth/token/create", &self.token(cluster), &body("root")).await;
-        let Some(parent) = made(&told) else { return };
+        let Some(parent) = told.token() else { return };
         let told = self.told(self.any_host(cluster, &mut rng), "POST", "auth/token/create", &parent, &body("default")).await;
-        let Some(child) = made(&told) else { return };
+        let Some(child) = told.token() else { return };
         rest(&mut rng, 1000).await;
         let told = self.told(self.any_host(cluster, &mut rng), "POST", "auth/token/revoke-self", &parent, &json!({})).await;
         if !matches!(told, Told::Done(_)) {
@@ -128,22 +117,11 @@ impl Clients {
         futures::future::join_all(some).await;
     }
 
-    /// Waits until those tokens are gone, and all others that are over.
+    /// Those of them that are there, and all other tokens that are over, by accessor.
     ///
     /// # Errors
-    /// If some stay.
-    pub async fn are_gone(&self, cluster: usize) -> Result<(), String> {
-        let end = now() + WITHIN;
-        loop {
-            match self.left_behind(cluster).await {
-                Ok(left) if left.is_empty() => return Ok(()),
-                left if now() > end => return Err(format!("tokens that are over stay: {left:?}")),
-                _ => tokio::time::sleep(Duration::from_secs(1)).await,
-            }
-        }
-    }
-
-    async fn left_behind(&self, cluster: usize) -> Result<Vec<String>, String> {
+    /// If the cluster does not tell now.
+    pub async fn left_behind(&self, cluster: usize) -> Result<Vec<String>, String> {
         let host = active(&self.world, cluster).ok_or("nobody is active")?;
         let root = self.token(cluster);
         let listed = match self.told(host, "LIST", "auth/token/accessors", &root, &serde_json::Value::Null).await {
