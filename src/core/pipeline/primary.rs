@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::core::{Core, ForwardError, PrimaryCall, PrimaryReply, Refused, Response, Standing};
 use crate::engine::{Caller, Connection, Data, EngineError, Reply, Request, Writes};
 use crate::types::limits::{FAILOVER_LOOK_AGAIN, FAILOVER_PATIENCE, TOKEN_BYTES_MAX};
-use crate::types::{Accessor, ApiPath, RequestId, Scope, WalIndex};
+use crate::types::{Accessor, ApiPath, Position, RequestId, Scope};
 
 use super::answer::{blank, wrapping};
 use super::identify::Who;
@@ -50,7 +50,7 @@ impl Core {
         if reply.status >= 400 && reply.data.is_none() {
             return Err(Refused::Upstream { status: reply.status, errors: reply.errors });
         }
-        let is_here = bug!(23) || self.wait_for(reply.position.wal, self.options.wal_wait).await;
+        let is_here = bug!(23) || self.wait_for(reply.position, self.options.wal_wait).await;
         let mut response = blank(asked, &target);
         response.is_missing = reply.status == 404;
         response.data = reply.data;
@@ -105,17 +105,23 @@ impl Core {
         }
     }
 
-    /// Whether this cluster's shared state has reached `wal`, after waiting for it at most `longest`.
-    pub(super) async fn wait_for(&self, wal: WalIndex, longest: Duration) -> bool {
+    /// Whether this cluster's shared history has come to `position`, after waiting for it at most `longest`. It has not if it went another
+    /// way, as that of a cluster which was promoted meanwhile.
+    pub(super) async fn wait_for(&self, position: Position, longest: Duration) -> bool {
         let mut applied = self.applied.subscribe();
         let reached = async {
-            while self.context.store.positions().performance.wal < wal {
+            while self.context.store.positions().performance.wal < position.wal {
                 if applied.changed().await.is_err() {
                     return;
                 }
             }
         };
-        tokio::time::timeout(longest, reached).await.is_ok()
+        tokio::time::timeout(longest, reached).await.is_ok() && self.has_passed(position)
+    }
+
+    fn has_passed(&self, position: Position) -> bool {
+        let store = &self.context.store;
+        store.positions().performance == position || matches!(store.position_at(position.wal), Ok(Some(there)) if there == position)
     }
 
     /// Runs a shared write for a secondary. `None`: another node must, and nothing happened here.

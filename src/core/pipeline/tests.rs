@@ -258,6 +258,12 @@ async fn a_secondary_sends_shared_writes_to_its_primary() {
     test.ask(Operation::Update, "num/seen", Value::Null).await.unwrap();
     assert_eq!(test.upstream.asked.lock().unwrap().len(), 2, "local writes stay");
 
+    // A cluster that was promoted meanwhile has a history of its own, which comes by the same number.
+    let elsewhere = Position { history: crate::types::HistoryHash([9; 32]), ..here };
+    *test.upstream.primary.lock().unwrap() = Some(PrimaryReply { status: 204, position: elsewhere, ..PrimaryReply::default() });
+    let response = test.ask(Operation::Update, "num/n/a", Value::Null).await.unwrap();
+    assert!(response.warnings[0].contains("may encounter stale reads"), "{:?}", response.warnings);
+
     let ahead = Position { wal: WalIndex(here.wal.0 + 1), ..here };
     *test.upstream.primary.lock().unwrap() = Some(PrimaryReply { status: 204, position: ahead, ..PrimaryReply::default() });
     let response = test.ask(Operation::Update, "num/n/a", Value::Null).await.unwrap();
