@@ -2,6 +2,9 @@
 //!
 //! A keyring is immutable: rotating makes a new one. It is stored encrypted by the root key, as one shared row, so a rotation on
 //! the primary reaches every node of every cluster of the set like any other write.
+//!
+//! A cluster that follows another primary may have written local rows with keys that the other never had: it was promoted without them.
+//! So whoever changes primaries keeps the keys it holds, in a row of its own, and goes on decrypting with them: *former* keys.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -46,11 +49,23 @@ struct TermKey {
     installed: Timestamp,
 }
 
-/// The data keys of a replication set.
+impl TermKey {
+    fn new(key: Secret<Vec<u8>>, installed: Timestamp) -> Result<Self, Unopened> {
+        Ok(Self { cipher: AeadKey::new(key.expose())?, key, installed })
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.key.same_as(other.key.expose())
+    }
+}
+
+/// The data keys of a replication set, and those that this cluster had before it followed its primary.
 #[derive(Clone)]
 pub struct Keyring {
     terms: BTreeMap<KeyTerm, TermKey>,
     newest: KeyTerm,
+    /// Never encrypt anything any more. Their terms may be those of other keys by now.
+    former: Vec<(KeyTerm, TermKey)>,
 }
 
 impl fmt::Debug for Keyring {
@@ -67,11 +82,12 @@ struct StoredTerm {
 }
 
 const CONTEXT: &[u8] = b"coffer keyring v1";
+const FORMER_CONTEXT: &[u8] = b"coffer former keys v1";
 
 impl Keyring {
     /// A keyring with one fresh key.
     pub fn first(source: &dyn Entropy, now: Timestamp) -> Self {
-        Self { terms: BTreeMap::new(), newest: KeyTerm(0) }.rotated(source, now)
+        Self { terms: BTreeMap::new(), newest: KeyTerm(0), former: Vec::new() }.rotated(source, now)
     }
 
     /// This keyring with one more fresh key, which encrypts from now on.
@@ -83,14 +99,8 @@ impl Keyring {
             rotated.terms.retain(|term, _| *term == self.newest);
         }
         let key = entropy::random_secret(source, KEY_BYTES);
-        rotated.insert(rotated.newest, key, now).expect("a fresh key has the right length");
+        rotated.terms.insert(rotated.newest, TermKey::new(key, now).expect("a fresh key has the right length"));
         rotated
-    }
-
-    fn insert(&mut self, term: KeyTerm, key: Secret<Vec<u8>>, installed: Timestamp) -> Result<(), Unopened> {
-        let cipher = AeadKey::new(key.expose())?;
-        self.terms.insert(term, TermKey { key, cipher, installed });
-        Ok(())
     }
 
     /// The key that encrypts.
@@ -98,9 +108,20 @@ impl Keyring {
         (self.newest, &self.terms[&self.newest].cipher)
     }
 
-    /// The key of `term`, for decrypting.
-    pub fn cipher(&self, term: KeyTerm) -> Option<&AeadKey> {
-        self.terms.get(&term).map(|key| &key.cipher)
+    /// The keys of `term`, for decrypting: the set's, then former ones. Hardly ever more than one.
+    pub fn ciphers(&self, term: KeyTerm) -> impl Iterator<Item = &AeadKey> {
+        let former = self.former.iter().filter(move |(of, _)| *of == term).map(|(_, key)| key);
+        self.terms.get(&term).into_iter().chain(former).map(|key| &key.cipher)
+    }
+
+    /// Whether another one encrypts and decrypts the same.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let are_same = |(one, key): (&KeyTerm, &TermKey), (other, their): (&KeyTerm, &TermKey)| one == other && key.is_same(their);
+        self.newest == other.newest
+            && self.terms.len() == other.terms.len()
+            && self.former.len() == other.former.len()
+            && self.terms.iter().zip(&other.terms).all(|(one, other)| are_same(one, other))
+            && self.former.iter().zip(&other.former).all(|((one, key), (other, their))| are_same((one, key), (other, their)))
     }
 
     /// What may be shown of the newest key.
@@ -108,15 +129,9 @@ impl Keyring {
         TermInfo { term: self.newest, installed: self.terms[&self.newest].installed }
     }
 
-    /// The stored form: encrypted by the root key.
+    /// The stored form, without former keys: encrypted by the root key.
     pub fn encrypt(&self, root_key: &AeadKey, source: &dyn Entropy) -> Vec<u8> {
-        let stored: Vec<StoredTerm> = self
-            .terms
-            .iter()
-            .map(|(term, key)| StoredTerm { term: term.0, key: hex::encode(key.key.expose()), installed_ms: key.installed.0 })
-            .collect();
-        let plain = Secret::new(serde_json::to_vec(&stored).expect("numbers and hexadecimal text are JSON"));
-        root_key.encrypt(source, CONTEXT, plain.expose())
+        stored(self.terms.iter(), CONTEXT, root_key, source)
     }
 
     /// Reads what [`Self::encrypt`] wrote.
@@ -124,16 +139,44 @@ impl Keyring {
     /// # Errors
     /// If the root key is another one or the bytes were changed.
     pub fn decrypt(root_key: &AeadKey, stored: &[u8]) -> Result<Self, KeyringError> {
-        let plain = root_key.decrypt(CONTEXT, stored)?;
-        let terms: Vec<StoredTerm> = serde_json::from_slice(plain.expose()).map_err(|_| KeyringError::Damaged)?;
-        let newest = KeyTerm(terms.iter().map(|stored| stored.term).max().ok_or(KeyringError::Damaged)?);
-        let mut keyring = Self { terms: BTreeMap::new(), newest };
-        for stored in terms {
-            let key = hex::decode(&stored.key).map(Secret::new).map_err(|_| KeyringError::Damaged)?;
-            keyring.insert(KeyTerm(stored.term), key, Timestamp(stored.installed_ms)).map_err(|_| KeyringError::Damaged)?;
-        }
-        Ok(keyring)
+        let terms: BTreeMap<KeyTerm, TermKey> = read(stored, CONTEXT, root_key)?.into_iter().collect();
+        let newest = *terms.keys().next_back().ok_or(KeyringError::Damaged)?;
+        Ok(Self { terms, newest, former: Vec::new() })
     }
+
+    /// The stored form of all keys that there are, to be read as former ones: encrypted by the root key.
+    pub fn encrypt_all(&self, root_key: &AeadKey, source: &dyn Entropy) -> Vec<u8> {
+        let former = self.former.iter().map(|(term, key)| (term, key));
+        stored(self.terms.iter().chain(former), FORMER_CONTEXT, root_key, source)
+    }
+
+    /// With those of the keys in `former`, as [`Self::encrypt_all`] wrote them, that are not here anyway.
+    ///
+    /// # Errors
+    /// If the root key is another one or the bytes were changed.
+    pub fn with_former(mut self, root_key: &AeadKey, former: &[u8]) -> Result<Self, KeyringError> {
+        self.former = read(former, FORMER_CONTEXT, root_key)?;
+        self.former.retain(|(term, key)| !self.terms.get(term).is_some_and(|ours| ours.is_same(key)));
+        Ok(self)
+    }
+}
+
+fn stored<'k>(keys: impl Iterator<Item = (&'k KeyTerm, &'k TermKey)>, context: &[u8], root_key: &AeadKey, source: &dyn Entropy) -> Vec<u8> {
+    let stored: Vec<StoredTerm> =
+        keys.map(|(term, key)| StoredTerm { term: term.0, key: hex::encode(key.key.expose()), installed_ms: key.installed.0 }).collect();
+    let plain = Secret::new(serde_json::to_vec(&stored).expect("numbers and hexadecimal text are JSON"));
+    root_key.encrypt(source, context, plain.expose())
+}
+
+fn read(stored: &[u8], context: &[u8], root_key: &AeadKey) -> Result<Vec<(KeyTerm, TermKey)>, KeyringError> {
+    let plain = root_key.decrypt(context, stored)?;
+    let terms: Vec<StoredTerm> = serde_json::from_slice(plain.expose()).map_err(|_| KeyringError::Damaged)?;
+    let read = |stored: StoredTerm| {
+        let key = hex::decode(&stored.key).map(Secret::new).map_err(|_| KeyringError::Damaged)?;
+        let key = TermKey::new(key, Timestamp(stored.installed_ms)).map_err(|_| KeyringError::Damaged)?;
+        Ok((KeyTerm(stored.term), key))
+    };
+    terms.into_iter().map(read).collect()
 }
 
 #[cfg(test)]
@@ -151,5 +194,24 @@ mod tests {
         assert_eq!(opened.info(), TermInfo { term: KeyTerm(2), installed: Timestamp(8) });
         let other = AeadKey::new(&[2; 32]).unwrap();
         assert_eq!(Keyring::decrypt(&other, &stored).unwrap_err(), KeyringError::WrongRootKey);
+        assert_eq!(Keyring::decrypt(&root, &keyring.encrypt_all(&root, &source)).unwrap_err(), KeyringError::WrongRootKey);
+    }
+
+    #[test]
+    fn former_keys_are_kept_through_every_change_of_primaries() {
+        let source = SeededEntropy::new(6);
+        let root = AeadKey::new(&[1; 32]).unwrap();
+        let shared = Keyring::first(&source, Timestamp(1));
+        let of_set = |keyring: &Keyring| keyring.ciphers(KeyTerm(2)).count();
+        // Each of these was promoted without the rotation of the one before.
+        let mut held = shared.rotated(&source, Timestamp(2));
+        for primaries in 2..5 {
+            let theirs = shared.rotated(&source, Timestamp(2));
+            held = theirs.with_former(&root, &held.encrypt_all(&root, &source)).unwrap();
+            assert_eq!(of_set(&held), primaries, "one key of term 2 for each primary");
+            assert_eq!(held.ciphers(KeyTerm(1)).count(), 1, "what all have is not kept twice");
+        }
+        assert!(!held.is_same(&shared) && held.is_same(&held.clone()));
+        assert_eq!(of_set(&Keyring::decrypt(&root, &held.encrypt(&root, &source)).unwrap()), 1, "the set's row has the set's keys");
     }
 }

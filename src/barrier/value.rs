@@ -1,7 +1,8 @@
 //! The envelope of a stored value: `version ‖ key term ‖ nonce ‖ ciphertext ‖ tag`.
 //!
 //! Associated data is `version ‖ key term ‖ scope ‖ path`, so that a value moved to another path, or between scopes, does not open.
-//! The key term is in the clear, so no key is ever tried that was not named.
+//! The key term is in the clear, so no key is ever tried that was not named. A name may stand for several keys, if this cluster has
+//! changed primaries: one that does not fit opens nothing.
 
 use super::{BarrierError, Keyring};
 use crate::crypto::Entropy;
@@ -56,15 +57,39 @@ pub fn decrypt_value(keyring: &Keyring, key: &Key, envelope: &[u8]) -> Result<Se
         return Err(damaged());
     }
     let term = KeyTerm(u32::from_be_bytes(*term));
-    let cipher = keyring.cipher(term).ok_or(BarrierError::UnknownTerm(term))?;
-    with_context(term, key, |context| cipher.decrypt(context, sealed)).map_err(|_| damaged())
+    with_context(term, key, |context| {
+        let mut error = BarrierError::UnknownTerm(term);
+        for cipher in keyring.ciphers(term) {
+            match cipher.decrypt(context, sealed) {
+                Ok(plain) => return Ok(plain),
+                Err(_) => error = damaged(),
+            }
+        }
+        Err(error)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::aead::AeadKey;
     use crate::crypto::entropy::SeededEntropy;
     use crate::types::Timestamp;
+
+    #[test]
+    fn a_value_opens_with_a_former_key_of_the_same_term() {
+        let (entropy, root) = (SeededEntropy::new(8), AeadKey::new(&[1; 32]).unwrap());
+        let shared = Keyring::first(&entropy, Timestamp(0));
+        let (ours, theirs) = (shared.rotated(&entropy, Timestamp(1)), shared.rotated(&entropy, Timestamp(1)));
+        let key = Key::local("mount/a");
+        let value = encrypt_value(&ours, &entropy, &key, b"v");
+        assert!(decrypt_value(&theirs, &key, &value).is_err());
+        let both = theirs.with_former(&root, &ours.encrypt_all(&root, &entropy)).unwrap();
+        assert_eq!(decrypt_value(&both, &key, &value).unwrap().expose(), b"v");
+        let new = encrypt_value(&both, &entropy, &key, b"w");
+        assert!(decrypt_value(&ours, &key, &new).is_err(), "a former key encrypts nothing");
+        assert!(decrypt_value(&both, &Key::local("mount/b"), &value).is_err());
+    }
 
     #[test]
     fn a_value_opens_only_where_it_was_put() {

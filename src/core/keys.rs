@@ -23,6 +23,10 @@ pub fn keyring() -> Key {
 pub fn root_key_handover() -> Key {
     Key::node("sys/root-key-handover")
 }
+/// *Raw*: the data keys that this cluster held when it came to follow another primary, encrypted by the root key.
+pub fn former_keys() -> Key {
+    Key::node("sys/former-keys")
+}
 /// This cluster's id and name.
 pub fn cluster_identity() -> Key {
     Key::node("sys/cluster/identity")

@@ -68,7 +68,8 @@ impl Replication {
         let paths = reader.list(&Prefix::new(Scope::Node, ""), None, usize::MAX).map_err(BarrierError::from)?;
         for path in paths {
             let key = Key::node(path);
-            if keys::secondaries().contains(&key) {
+            // Nothing is left that a former key has encrypted.
+            if keys::secondaries().contains(&key) || key == keys::former_keys() {
                 ops.push(Op::Delete { key });
                 continue;
             }

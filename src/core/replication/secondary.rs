@@ -9,6 +9,7 @@ use super::primary::{DISABLED, forget_secondaries};
 use super::record::{KnownPrimary, Promotion, RoleRecord};
 use super::{Replication, Wholeness, cannot};
 use crate::core::join::JoinTarget;
+use crate::core::keys;
 use crate::engine::{Call, EngineError, Reply};
 use crate::machine::Role;
 use crate::types::{Generation, SetId, go_duration};
@@ -143,10 +144,13 @@ impl Replication {
         }
     }
 
-    /// Remembers another primary of the same set, and forgets its own secondaries, which a cluster that was demoted still serves.
+    /// Remembers another primary of the same set, and forgets its own secondaries, which a cluster that was demoted still serves. Keeps
+    /// the keys it holds: the other may have been promoted without them, and what is local here is encrypted with them.
     pub(super) async fn follow(&self, primary: &KnownPrimary) -> Result<(), EngineError> {
+        let held = self.ctx.keys().map_err(|error| EngineError::Unavailable(error.to_string()))?;
         self.change_record(|txn, record| {
             record.primary = Some(primary.clone());
+            txn.put_raw(keys::former_keys(), held.keyring.encrypt_all(&held.root.cipher, self.ctx.entropy.as_ref()).into());
             forget_secondaries(txn)
         })
         .await

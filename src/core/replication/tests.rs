@@ -300,6 +300,13 @@ async fn a_cluster_that_was_demoted_admits_its_secondaries_until_it_follows_anot
     primary.core.replication().follow(&other).await.unwrap();
     assert!(known().is_none());
     assert!(primary.core.replication().admits("eu", &shown).is_err());
+
+    // The other may have been promoted without a key that this cluster has.
+    let held = primary.ground.context.keys().unwrap();
+    let kept = primary.ground.store.get(&keys::former_keys()).unwrap().unwrap().value;
+    let theirs = crate::barrier::Keyring::first(&crate::crypto::entropy::SeededEntropy::new(99), now);
+    let both = theirs.with_former(&held.root.cipher, &kept).unwrap();
+    assert_eq!(both.ciphers(held.keyring.newest().0).count(), 2);
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ impl Seal {
         if changed.iter().any(|key| *key == keys::seal_config()) {
             self.announce();
         }
-        if changed.iter().any(|key| *key == keys::keyring() || *key == keys::root_key_handover()) {
+        if changed.iter().any(|key| [keys::keyring(), keys::former_keys(), keys::root_key_handover()].contains(key)) {
             self.follow();
         }
     }
@@ -64,8 +64,7 @@ impl Seal {
         match self.open_keyring(&held.root)? {
             None => Ok(None),
             Some(Ok(keyring)) => {
-                let is_same = keyring.info() == held.keyring.info();
-                Ok((!is_same).then(|| Keys { root: held.root.clone(), keyring: Arc::new(keyring) }))
+                Ok((!keyring.is_same(&held.keyring)).then(|| Keys { root: held.root.clone(), keyring: Arc::new(keyring) }))
             }
             Some(Err(KeyringError::Damaged)) => Err(SealError::failed("the stored keyring is damaged")),
             Some(Err(KeyringError::WrongRootKey)) => {

@@ -124,9 +124,13 @@ impl Seal {
         Ok(self.raw(&keys::root_key())?.and_then(|row| unseal_key.open_root_key(&row)))
     }
 
-    /// The keyring as stored; `None` before there is one.
+    /// The keyring as stored, with this cluster's former keys; `None` before there is one.
     pub(super) fn open_keyring(&self, root: &RootKey) -> Result<Option<Result<Keyring, KeyringError>>, SealError> {
-        Ok(self.raw(&keys::keyring())?.map(|row| Keyring::decrypt(&root.cipher, &row)))
+        let (Some(row), former) = (self.raw(&keys::keyring())?, self.raw(&keys::former_keys())?) else { return Ok(None) };
+        Ok(Some(Keyring::decrypt(&root.cipher, &row).and_then(|keyring| match former {
+            Some(former) => keyring.with_former(&root.cipher, &former),
+            None => Ok(keyring),
+        })))
     }
 
     pub(super) fn raw(&self, key: &crate::types::Key) -> Result<Option<Ciphertext>, SealError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::{Keys, RootKey, keys};
 use super::testing::{Net, Node, token_row};
 use super::*;
-use crate::barrier::Keyring;
+use crate::barrier::{Keyring, decrypt_value, encrypt_value};
 use crate::machine::{Batch, Command, Op};
 use crate::types::{Key, Secret, Timestamp};
 
@@ -187,6 +187,31 @@ async fn new_shares_that_were_not_verified_leave_the_old_ones_in_force() {
     assert!(node.unseal(&new[0]).await.is_err());
     node.unseal_all(&old.keys).await;
     assert!(!node.seal.rekey_status().unwrap().started);
+}
+
+#[tokio::test]
+async fn a_keyring_that_lacks_a_key_of_this_cluster_leaves_what_is_local_readable() {
+    let node = Node::new(&Arc::default(), "a");
+    let answer = node.init(1, 1).await;
+    node.unseal_all(&answer.keys).await;
+    let first = node.ctx.keys().unwrap().keyring.clone();
+    node.ctx.write(|txn| rotate(&node.ctx, txn, Timestamp(1))).await.unwrap();
+    let (source, here) = (node.ctx.entropy.as_ref(), Key::local("mount/a"));
+    let held = node.ctx.keys().unwrap();
+    let value = encrypt_value(&held.keyring, source, &here, b"v");
+    // This cluster comes to follow another, which was promoted before it had that rotation, and made one of its own.
+    let row = |key, value: Vec<u8>| Command::Write(Batch { ops: vec![Op::Put { key, value: value.into() }], ..Batch::default() });
+    node.raft.apply(&row(keys::former_keys(), held.keyring.encrypt_all(&held.root.cipher, source)));
+    let theirs = first.rotated(source, Timestamp(2));
+    node.raft.apply(&row(keys::keyring(), theirs.encrypt(&held.root.cipher, source)));
+    let new = encrypt_value(&theirs, source, &here, b"w");
+    for _ in 0..2 {
+        let keyring = &node.ctx.keys().unwrap().keyring;
+        assert_eq!(decrypt_value(keyring, &here, &value).unwrap().expose(), b"v");
+        assert_eq!(decrypt_value(keyring, &here, &new).unwrap().expose(), b"w");
+        node.seal.seal();
+        node.unseal_all(&answer.keys).await;
+    }
 }
 
 fn adopted(node: &Node, handed_over: bool) -> Command {

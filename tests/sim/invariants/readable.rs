@@ -12,7 +12,7 @@ use crate::trace;
 const STEPS: u64 = 500;
 const ENVELOPE: u8 = 1;
 /// Rows that open the keyring instead of being opened by it.
-const RAW: [fn() -> Key; 4] = [keys::seal_config, keys::root_key, keys::keyring, keys::root_key_handover];
+const RAW: [fn() -> Key; 5] = [keys::seal_config, keys::root_key, keys::keyring, keys::former_keys, keys::root_key_handover];
 
 /// Counts steps.
 #[derive(Default)]
