@@ -118,16 +118,23 @@ pub struct Applier {
     is_proposing: bool,
     /// A snapshot to compare with, once what is in flight is settled.
     snapshot: Option<(Position, Generation)>,
+    /// Of pages that differ, these are made equal before all others.
+    first: Arc<[PageId]>,
     out_of_order: u32,
 }
 
 impl Default for Applier {
     fn default() -> Self {
-        Self { state: State::Greeting, is_proposing: false, snapshot: None, out_of_order: 0 }
+        Self::new(Arc::default())
     }
 }
 
 impl Applier {
+    /// A stream that was not answered yet. Of pages that differ, those in `first` are made equal before all others.
+    pub fn new(first: Arc<[PageId]>) -> Self {
+        Self { state: State::Greeting, is_proposing: false, snapshot: None, first, out_of_order: 0 }
+    }
+
     /// What the status shows.
     pub fn phase(&self) -> Phase {
         match &self.state {
@@ -203,7 +210,7 @@ impl Applier {
         }
         if let Some((snapshot, generation)) = self.snapshot.take() {
             let mut needs = Vec::new();
-            let resync = Resync::begin(snapshot, generation, &mut needs);
+            let resync = Resync::begin(snapshot, generation, self.first.clone(), &mut needs);
             self.state = State::Resyncing(Box::new(resync), VecDeque::new());
             self.fulfil(needs, out);
         }

@@ -13,7 +13,7 @@ use super::applier::{Applier, ApplyAction, ApplyEvent, Phase};
 use super::link::{Duplex, FromPrimary, FromSecondary, LinkError};
 use super::status::Connection;
 use super::{Parts, Shared};
-use crate::machine::{Batch, Command, Outcome, Role};
+use crate::machine::{Batch, Command, Outcome, Role, page_of};
 use crate::raft::CommitError;
 use crate::storage::StorageError;
 use crate::types::limits::FAILOVER_PATIENCE;
@@ -111,7 +111,8 @@ struct Following<'s> {
 
 impl<'s> Following<'s> {
     fn new(shared: &'s Shared) -> Self {
-        Self { shared, applier: Applier::default(), outbox: VecDeque::new(), proposal: None, closing: None, learned: None, streamed: false }
+        let applier = Applier::new(shared.parts.keys_first.iter().map(|key| page_of(&key.path)).collect());
+        Self { shared, applier, outbox: VecDeque::new(), proposal: None, closing: None, learned: None, streamed: false }
     }
 
     fn parts(&self) -> &'s Parts {

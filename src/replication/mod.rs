@@ -99,6 +99,8 @@ pub struct Parts {
     pub me: raft::Member,
     /// The row that every change of role writes: a primary that fences itself guards against a change meanwhile.
     pub role_key: Key,
+    /// The rows that open all others: a copy that is compared gets them first, so that it can read what comes behind.
+    pub keys_first: Vec<Key>,
     /// How long records are kept.
     pub keep: Keep,
 }

@@ -55,6 +55,8 @@ pub struct NotAsked;
 pub struct Resync {
     snapshot: Position,
     generation: Generation,
+    /// Fetched before all others, and so proposed together.
+    first: Arc<[PageId]>,
     to_fetch: VecDeque<PageId>,
     /// Asked for; the first one's rows come next.
     asked: VecDeque<PageId>,
@@ -70,12 +72,14 @@ pub struct Resync {
 }
 
 impl Resync {
-    /// Begins a comparison with the snapshot at `snapshot`.
-    pub fn begin(snapshot: Position, generation: Generation, out: &mut Vec<Need>) -> Self {
+    /// Begins a comparison with the snapshot at `snapshot`; pages in `first` are made equal before all others, with one proposal if they
+    /// are small.
+    pub fn begin(snapshot: Position, generation: Generation, first: Arc<[PageId]>, out: &mut Vec<Need>) -> Self {
         out.push(Need::OwnSums);
         Self {
             snapshot,
             generation,
+            first,
             to_fetch: VecDeque::new(),
             asked: VecDeque::new(),
             is_compared: false,
@@ -95,8 +99,9 @@ impl Resync {
     }
 
     /// The primary named the pages that differ.
-    pub fn differing(&mut self, pages: Vec<PageId>, out: &mut Vec<Need>) {
+    pub fn differing(&mut self, mut pages: Vec<PageId>, out: &mut Vec<Need>) {
         self.is_compared = true;
+        pages.sort_by_key(|page| !self.first.contains(page));
         self.progress.pages_total = pages.len();
         self.to_fetch = pages.into();
         self.go_on(out);
@@ -217,7 +222,7 @@ mod tests {
     /// Runs a comparison of `ours` with `theirs` to the end, or until `stop_after` proposals; gives how many pages were fetched.
     fn run(ours: &mut Rows, theirs: &Rows, part: usize, stop_after: usize) -> (usize, bool) {
         let mut needs = Vec::new();
-        let mut resync = Resync::begin(Position::default(), Generation(1), &mut needs);
+        let mut resync = Resync::begin(Position::default(), Generation(1), Arc::default(), &mut needs);
         let mut fetched = 0;
         let mut proposals = 0;
         let mut done = false;
@@ -293,16 +298,33 @@ mod tests {
     }
 
     #[test]
+    fn what_opens_the_other_rows_comes_before_them_and_at_once() {
+        let mut needs = Vec::new();
+        let mut resync = Resync::begin(Position::default(), Generation(1), Arc::from([PageId(9), PageId(7)]), &mut needs);
+        resync.differing((1..=9).map(PageId).collect(), &mut needs);
+        let Some(Need::Send(FromSecondary::FetchPages { pages })) = needs.pop() else { panic!("{needs:?}") };
+        assert_eq!(pages[..3], [PageId(7), PageId(9), PageId(1)]);
+        let value = Bytes::from(vec![7; FRAME_BYTES_MAX / 4]);
+        for page in pages {
+            resync.own_rows([]);
+            resync.rows(page, vec![(page.0.to_string(), value.clone())], true, &mut needs).unwrap();
+        }
+        let Some(Need::Propose(Command::Repair { ops, .. })) = needs.pop() else { panic!("{needs:?}") };
+        let paths: Vec<&str> = ops.iter().map(|op| &*op.key().path).collect();
+        assert_eq!(paths, ["7", "9", "1"]);
+    }
+
+    #[test]
     fn rows_that_nobody_asked_for_are_told() {
         let mut needs = Vec::new();
-        let mut resync = Resync::begin(Position::default(), Generation(1), &mut needs);
+        let mut resync = Resync::begin(Position::default(), Generation(1), Arc::default(), &mut needs);
         assert_eq!(resync.rows(PageId(1), Vec::new(), true, &mut needs), Err(NotAsked));
     }
 
     #[test]
     fn no_part_is_larger_than_a_frame() {
         let mut needs = Vec::new();
-        let mut resync = Resync::begin(Position::default(), Generation(1), &mut needs);
+        let mut resync = Resync::begin(Position::default(), Generation(1), Arc::default(), &mut needs);
         resync.differing(vec![PageId(1)], &mut needs);
         resync.own_rows([]);
         let rows = (0..BATCH_OPS_MAX + 1).map(|n| (format!("{n}"), Bytes::new())).collect();

@@ -110,6 +110,7 @@ impl Cluster {
             primary: record.clone(),
             me: Member { name: "n".to_owned(), cluster_addr: "n:2".to_owned(), api_addr: "http://n:1".to_owned() },
             role_key: Key::node("role"),
+            keys_first: Vec::new(),
             keep: Keep::default(),
         };
         let handle = Handle::new(parts, feed.clone());

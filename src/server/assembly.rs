@@ -110,6 +110,7 @@ impl Assembly {
                 primary: remembered.clone(),
                 me: me.clone(),
                 role_key: core::keys::replication_role(),
+                keys_first: vec![core::keys::keyring(), core::keys::root_key(), core::keys::seal_config(), core::keys::join_key()],
                 keep,
             },
             feed,
