@@ -1,6 +1,6 @@
 //! What clients did and were told, as histories that `jepsen`'s checkers decide on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard};
 
 use jepsen::core::{History, Kind, Op, Value};
@@ -8,20 +8,29 @@ use jepsen::core::{History, Kind, Op, Value};
 use crate::net::now;
 use crate::trace;
 
-/// Histories by workload, and the number of the next process.
+/// Histories by workload.
 #[derive(Default)]
-pub struct Histories(Mutex<(BTreeMap<&'static str, History>, u64)>);
+pub struct Histories(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    all: BTreeMap<&'static str, History>,
+    /// Those that nothing is added to any more.
+    closed: BTreeSet<&'static str>,
+    /// The number of the last process.
+    processes: u64,
+}
 
 impl Histories {
-    fn inner(&self) -> MutexGuard<'_, (BTreeMap<&'static str, History>, u64)> {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().expect("no holder of this lock panics")
     }
 
     /// A process that nobody has been yet.
     pub fn process(&self) -> u64 {
         let mut inner = self.inner();
-        inner.1 += 1;
-        inner.1
+        inner.processes += 1;
+        inner.processes
     }
 
     /// Adds a line; gives it back with its time.
@@ -29,8 +38,16 @@ impl Histories {
         let op = op.at(u64::try_from(now().as_nanos()).unwrap_or(u64::MAX));
         let (kind, process, error) = (op.kind.name(), op.process, op.error.as_deref().unwrap_or(""));
         trace::line(format_args!("client {process} {workload} {} {kind} {} {error}", op.f, op.value));
-        self.inner().0.entry(workload).or_default().push(op.clone());
+        let mut inner = self.inner();
+        if !inner.closed.contains(workload) {
+            inner.all.entry(workload).or_default().push(op.clone());
+        }
         op
+    }
+
+    /// Adds nothing to a workload's history any more: what is under way has no end.
+    pub fn close(&self, workload: &'static str) {
+        self.inner().closed.insert(workload);
     }
 
     /// Adds the line that ends `begun`. After an `info` the process is another one.
@@ -44,11 +61,11 @@ impl Histories {
 
     /// One workload's.
     pub fn of(&self, workload: &'static str) -> History {
-        self.inner().0.get(workload).cloned().unwrap_or_default()
+        self.inner().all.get(workload).cloned().unwrap_or_default()
     }
 
     /// How many lines there are.
     pub fn len(&self) -> usize {
-        self.inner().0.values().map(|history| history.ops.len()).sum()
+        self.inner().all.values().map(|history| history.ops.len()).sum()
     }
 }

@@ -58,6 +58,7 @@ pub async fn run(world: Arc<World>, id: HostId) -> turmoil::Result {
     }
     slot.runs(Running { core: assembly.core.clone(), raft: assembly.raft.clone() });
     let services = Services {
+        world: world.clone(),
         identity,
         receiver: assembly.raft.receiver(),
         raft: assembly.raft,
@@ -118,6 +119,7 @@ fn ground(world: &Arc<World>, id: HostId) -> turmoil::Result<Ground> {
 
 #[derive(Clone)]
 struct Services {
+    world: Arc<World>,
     identity: Arc<NodeIdentity>,
     receiver: Arc<dyn Receiver>,
     raft: Arc<raft::Raft>,
@@ -190,7 +192,13 @@ impl Services {
         if !self.node.is_active() {
             return Some(Reply::NotActive);
         }
-        self.core.admits(&proof.id, &proof.certificate).err().map(|why| Reply::Denied(why.to_owned()))
+        match self.core.admits(&proof.id, &proof.certificate) {
+            Ok(()) => {
+                self.world.admits(&proof.id);
+                None
+            }
+            Err(why) => Some(Reply::Denied(why.to_owned())),
+        }
     }
 
     async fn until_not_admitted(&self, proof: &Proof) {

@@ -6,13 +6,16 @@ use serde_json::json;
 use crate::clients::{COPIES, Clients, REGISTER, SET, Told};
 use crate::invariants::LOCAL_CANARY;
 use crate::net::HostId;
+use crate::operator::active;
 use crate::rng::Rng;
 
 impl Clients {
     /// Reads a register.
     pub async fn read(&self, cluster: usize, host: HostId, rng: &mut Rng, process: &mut u64, workload: &'static str) {
         let key = rng.below(self.world.plan.keys);
-        let begun = self.histories.record(workload, Op::invoke(*process, "read", Value::pair(key, Value::Nil)).of(format!("{cluster}")));
+        let Some(belief) = self.world.belief(cluster) else { return };
+        let label = format!("{cluster}.{belief}");
+        let begun = self.histories.record(workload, Op::invoke(*process, "read", Value::pair(key, Value::Nil)).of(label));
         let (kind, value, why) =
             match self.told(host, "GET", &format!("kv/data/r{key}"), &self.token(cluster), &serde_json::Value::Null).await {
                 Told::Done(answer) => (Kind::Ok, Value::pair(key, seen(&answer)), String::new()),
@@ -20,6 +23,7 @@ impl Clients {
                 Told::Refused(404, text) if text == "[]" => (Kind::Ok, Value::pair(key, Value::pair(0, Value::Nil)), String::new()),
                 Told::Refused(_, why) | Told::Unknown(why) => (Kind::Fail, Value::pair(key, Value::Nil), why),
             };
+        let kind = if self.world.still_believes(cluster, Some(belief)) { kind } else { Kind::Fail };
         self.histories.end(workload, &begun, kind, value, &why, process);
     }
 
@@ -29,7 +33,7 @@ impl Clients {
         let argument = Value::pair(key, Value::pair(Value::Nil, value));
         let begun = self.histories.record(REGISTER, Op::invoke(*process, "write", argument.clone()));
         let body = json!({ "data": { "v": value } });
-        let told = self.told(host, "POST", &format!("kv/data/r{key}"), &self.token(cluster), &body).await;
+        let told = self.told_to_keep(cluster, host, &format!("kv/data/r{key}"), &body).await;
         self.is_there(cluster, &told, key, *process);
         let (kind, result, why) = written(told, key, value, argument);
         self.histories.end(REGISTER, &begun, kind, result, &why, process);
@@ -45,7 +49,7 @@ impl Clients {
         let argument = Value::pair(key, Value::pair(expected, value));
         let begun = self.histories.record(REGISTER, Op::invoke(*process, "cas", argument.clone()));
         let body = json!({ "options": { "cas": expected }, "data": { "v": value } });
-        let told = self.told(host, "POST", &format!("kv/data/r{key}"), &self.token(cluster), &body).await;
+        let told = self.told_to_keep(cluster, host, &format!("kv/data/r{key}"), &body).await;
         self.is_there(cluster, &told, key, *process);
         let (kind, result, why) = match told {
             Told::Refused(400, text) if text.contains("check-and-set parameter did not match") => {
@@ -56,14 +60,51 @@ impl Clients {
         self.histories.end(REGISTER, &begun, kind, result, &why, process);
     }
 
+    /// What is said to a write of shared data, which is not known if it counts for nothing.
+    async fn told_to_keep(&self, cluster: usize, host: HostId, path: &str, body: &serde_json::Value) -> Told {
+        let belief = self.world.belief(cluster);
+        match self.told(host, "POST", path, &self.token(cluster), body).await {
+            Told::Refused(0, why) => Told::Refused(0, why),
+            told if self.world.still_believes(cluster, belief) => told,
+            _ => Told::Unknown("what its cluster says does not count".to_owned()),
+        }
+    }
+
     /// What was answered without a warning is there for whoever asks the same cluster.
     fn is_there(&self, cluster: usize, told: &Told, key: u64, process: u64) {
-        let Told::Done(answer) = told else { return };
-        if let (Some(version), true) = (answer["data"]["version"].as_i64(), answer["warnings"].is_null()) {
-            let seen = Value::pair(key, Value::pair(version, Value::Nil));
-            let begun = Op::invoke(process, "write", seen.clone()).of(format!("{cluster}"));
-            self.histories.record(COPIES, begun.complete(Kind::Ok, seen));
+        if let Told::Done(answer) = told
+            && answer["warnings"].is_null()
+            && let Some(version) = answer["data"]["version"].as_i64()
+        {
+            self.shows(cluster, process, key, version);
         }
+    }
+
+    /// A cluster shows a version from now on, or a later one.
+    fn shows(&self, cluster: usize, process: u64, key: u64, version: i64) {
+        let Some(belief) = self.world.belief(cluster) else { return };
+        let seen = Value::pair(key, Value::pair(version, Value::Nil));
+        let begun = Op::invoke(process, "write", seen.clone()).of(format!("{cluster}.{belief}"));
+        self.histories.record(COPIES, begun.complete(Kind::Ok, seen));
+    }
+
+    /// The version of each register that a cluster shows.
+    pub async fn versions(&self, cluster: usize) -> Vec<(u64, i64)> {
+        let mut versions = Vec::new();
+        for key in 0..self.world.plan.keys {
+            let Some(host) = active(&self.world, cluster) else { continue };
+            let path = format!("kv/data/r{key}");
+            if let Told::Done(answer) = self.told(host, "GET", &path, &self.token(cluster), &serde_json::Value::Null).await {
+                versions.extend(answer["data"]["metadata"]["version"].as_i64().map(|version| (key, version)));
+            }
+        }
+        versions
+    }
+
+    /// Another cluster shows them from now on, or later ones.
+    pub fn are_there(&self, cluster: usize, versions: Vec<(u64, i64)>) {
+        let process = self.histories.process();
+        versions.into_iter().for_each(|(key, version)| self.shows(cluster, process, key, version));
     }
 
     /// Adds to the set.
@@ -71,8 +112,13 @@ impl Clients {
         let element = self.fresh();
         let begun = self.histories.record(SET, Op::invoke(*process, "add", element));
         let body = json!({ "data": { "v": element } });
-        let told = self.told(host, "POST", &format!("kv/data/set/e{element}"), &self.token(cluster), &body).await;
-        let (kind, why) = told.outcome();
+        let told = self.told_to_keep(cluster, host, &format!("kv/data/set/e{element}"), &body).await;
+        let is_kept = match &told {
+            // Only what is on the cluster that will be promoted outlives that.
+            Told::Done(answer) => !self.world.plan.forces() || (cluster == 1 && answer["warnings"].is_null()),
+            _ => true,
+        };
+        let (kind, why) = if is_kept { told.outcome() } else { (Kind::Info, "it may be lost".to_owned()) };
         self.histories.end(SET, &begun, kind, element, &why, process);
     }
 

@@ -14,7 +14,7 @@ use crate::clients::Clients;
 use crate::invariants::recount;
 use crate::nemesis::takes_writes;
 use crate::net::{HostId, now};
-use crate::operator::{Keys, active, ask, is_open};
+use crate::operator::{active, ask, is_open};
 use crate::trace;
 use crate::world::World;
 
@@ -27,7 +27,7 @@ const GONE_WITHIN: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// With what is not well.
-pub async fn check(world: &Arc<World>, clients: &Arc<Clients>, keys: &[Keys]) -> Result<(), String> {
+pub async fn check(world: &Arc<World>, clients: &Arc<Clients>) -> Result<(), String> {
     let clusters: Vec<usize> = (0..world.plan.sizes.len()).collect();
     let wanted = |cluster: usize| world.plan.all_of(cluster).into_iter().filter(|host| world.slot(*host).is_wanted()).collect::<Vec<_>>();
     let is_well = |cluster: usize| {
@@ -52,7 +52,7 @@ pub async fn check(world: &Arc<World>, clients: &Arc<Clients>, keys: &[Keys]) ->
     let value = format!("fresh {}", world.plan.seed);
     loop {
         let written = match active(world, primary) {
-            Some(host) => ask(world, host, "POST", "kv/data/fresh", &keys[primary].root, &json!({ "data": { "v": value } })).await,
+            Some(host) => ask(world, host, "POST", "kv/data/fresh", &world.root(primary), &json!({ "data": { "v": value } })).await,
             None => Err(crate::net::NoAnswer::NotSent("nobody is active")),
         };
         match written {
@@ -64,7 +64,7 @@ pub async fn check(world: &Arc<World>, clients: &Arc<Clients>, keys: &[Keys]) ->
     trace::line(format_args!("a fresh write was made"));
     for cluster in &clusters {
         for host in wanted(*cluster) {
-            read_everywhere(world, *cluster, host, &keys[*cluster].root, &value).await?;
+            read_everywhere(world, *cluster, host, &world.root(*cluster), &value).await?;
         }
     }
     let hosts: Vec<HostId> = clusters.iter().flat_map(|cluster| wanted(*cluster)).collect();

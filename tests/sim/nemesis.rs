@@ -9,16 +9,17 @@ use coffer::raft::Consensus;
 use coffer::storage::Physical;
 use serde_json::{Value, json};
 
+use crate::clients::Clients;
 use crate::disk::Loss;
 use crate::net::{HostId, now};
-use crate::operator::{Keys, active, ask, join, role};
+use crate::operator::{active, ask, join, role};
 use crate::plan::{Fault, Weather};
 use crate::rng::Rng;
-use crate::trace;
 use crate::world::{Order, World};
+use crate::{roles, seal, trace};
 
 /// Breaks things until the plan says that it is enough.
-pub async fn run(world: &Arc<World>, keys: &[Keys]) {
+pub async fn run(world: &Arc<World>, clients: &Arc<Clients>) {
     let plan = &world.plan;
     let mut rng = Rng::new(plan.seed, "nemesis");
     let end = now() + plan.chaos;
@@ -31,7 +32,7 @@ pub async fn run(world: &Arc<World>, keys: &[Keys]) {
         }
         let fault = *rng.pick(&faults);
         trace::line(format_args!("nemesis: {fault:?}"));
-        let one = Act { world: world.clone(), keys: keys.to_vec(), rng: Rng::new(rng.number(), "act") };
+        let one = Act { world: world.clone(), clients: clients.clone(), rng: Rng::new(rng.number(), "act") };
         // Side by side, so that one that takes long does not hold the others up.
         tokio::spawn(one.carry_out(fault));
     }
@@ -56,7 +57,7 @@ pub async fn mend(world: &Arc<World>) {
 
 struct Act {
     world: Arc<World>,
-    keys: Vec<Keys>,
+    clients: Arc<Clients>,
     rng: Rng,
 }
 
@@ -214,16 +215,37 @@ impl Act {
                 self.at_active(primary, "rotate", "sys/rotate", json!({})).await;
             }
             Fault::Members => self.replace(cluster).await,
-            Fault::Roles => {
+            Fault::Roles | Fault::Force | Fault::Revoke | Fault::Refill => {
                 // One change at a time.
                 if world.plan.sizes.len() < 2 || world.is_swapping.swap(true, Ordering::Relaxed) {
                     return;
                 }
-                if let Some(from) = (0..2).find(|cluster| matches!(role(&world, *cluster), Some(Role::Primary { .. }))) {
-                    crate::operator::swap(&world, &self.keys, from, 1 - from).await;
+                let primary = (0..2).find(|cluster| matches!(role(&world, *cluster), Some(Role::Primary { fenced_by: None, .. })));
+                if let Some(primary) = primary {
+                    self.change_roles(fault, primary, 1 - primary).await;
                 }
                 world.is_swapping.store(false, Ordering::Relaxed);
             }
+            Fault::Rekey => {
+                if let Some(primary) = (0..world.plan.sizes.len()).find(|cluster| takes_writes(&world, *cluster))
+                    && self.can_spare(primary)
+                {
+                    seal::rekey(&world, primary, &mut self.rng).await;
+                }
+            }
+        }
+    }
+
+    async fn change_roles(&mut self, fault: Fault, primary: usize, secondary: usize) {
+        let (world, clients) = (&self.world, &self.clients);
+        match fault {
+            Fault::Roles => roles::swap(world, primary, secondary).await,
+            Fault::Force if secondary == 1 && !world.is_forced.swap(true, Ordering::Relaxed) => {
+                roles::force(world, clients, primary, secondary, &mut self.rng).await;
+            }
+            Fault::Revoke => roles::throw_out(world, primary, secondary, &mut self.rng).await,
+            Fault::Refill => roles::fill_anew(world, clients, primary, secondary).await,
+            _ => {}
         }
     }
 
@@ -239,7 +261,7 @@ impl Act {
     async fn at_active(&mut self, cluster: usize, what: &'static str, path: &str, body: Value) {
         let Some(host) = active(&self.world, cluster) else { return };
         // Whatever comes of it: the next look at the cluster shows.
-        if matches!(ask(&self.world, host, "PUT", path, &self.keys[cluster].root, &body).await, Ok((200..300, _))) {
+        if matches!(ask(&self.world, host, "PUT", path, &self.world.root(cluster), &body).await, Ok((200..300, _))) {
             self.world.did(what);
         }
     }
@@ -257,8 +279,7 @@ impl Act {
             world.order(Order::Wipe(new));
             world.order(Order::Start(new));
             self.pause(100, 500).await;
-            let keys = self.keys[cluster].clone();
-            let done = join(&world, new, leader, &keys).await;
+            let done = join(&world, new, leader).await;
             crate::operator::told(&format!("{} joins", trace::name(new)), &done);
             if done.is_err() {
                 world.slot(new).want(false);
@@ -284,7 +305,7 @@ impl Act {
         for _ in 0..40 {
             if let Some(leader) = active(&self.world, cluster)
                 && let Ok((200..300, _)) =
-                    ask(&self.world, leader, "PUT", "sys/storage/raft/remove-peer", &self.keys[cluster].root, &body).await
+                    ask(&self.world, leader, "PUT", "sys/storage/raft/remove-peer", &self.world.root(cluster), &body).await
             {
                 return true;
             }

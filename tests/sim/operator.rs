@@ -1,4 +1,4 @@
-//! The operator: makes the clusters, unseals what was restarted, and changes roles; through the API, as any operator would.
+//! The operator: makes the clusters, and asks; through the API, as any operator would. Seals are in `seal`, roles in `roles`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,24 +9,16 @@ use coffer::storage::Physical;
 use serde_json::{Value, json};
 
 use crate::net::{HostId, NoAnswer, now};
-use crate::rng::Rng;
+use crate::seal;
 use crate::talk::{Reply, Request};
 use crate::trace;
 use crate::transport::raw;
 use crate::world::World;
 
 /// How long each step of making a cluster may take.
-const STEP: Duration = Duration::from_secs(60);
+pub const STEP: Duration = Duration::from_secs(60);
 /// As long as a call of the operator's may take.
 const CALL: Duration = Duration::from_secs(20);
-
-/// What opens a cluster.
-#[derive(Clone, Debug, Default)]
-pub struct Keys {
-    /// One share is enough.
-    pub share: String,
-    pub root: String,
-}
 
 /// Sends a request to a host as a client; the status, and the body as JSON.
 ///
@@ -88,15 +80,16 @@ pub fn role(world: &World, cluster: usize) -> Option<Role> {
 ///
 /// # Errors
 /// With what did not come to be.
-pub async fn found(world: &Arc<World>, cluster: usize) -> Result<Keys, String> {
+pub async fn found(world: &Arc<World>, cluster: usize) -> Result<(), String> {
     let members = world.plan.first_members(cluster);
     let first = members[0];
     let answer = must(world, &[first], "PUT", "sys/init", "", &json!({ "secret_shares": 1, "secret_threshold": 1 })).await?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let keys = Keys { share: text(&answer["keys_base64"][0]), root: text(&answer["root_token"]) };
-    must(world, &[first], "PUT", "sys/unseal", "", &json!({ "key": keys.share })).await?;
+    world.keep_seal(vec![text(&answer["keys_base64"][0])]);
+    world.keep_root(cluster, text(&answer["root_token"]));
+    seal::open(world, first).await?;
     for member in &members[1..] {
-        join(world, *member, first, &keys).await?;
+        join(world, *member, first).await?;
     }
     let voters = || {
         active(world, cluster).and_then(|host| world.slot(host).running()).map_or(0, |running| {
@@ -104,160 +97,39 @@ pub async fn found(world: &Arc<World>, cluster: usize) -> Result<Keys, String> {
             running.raft.status().borrow().peers.iter().filter(|peer| peer.is_voter).count()
         })
     };
-    world.wait("all members vote", STEP, || voters() == members.len() && members.iter().all(|host| is_open(world, *host))).await?;
-    Ok(keys)
+    world.wait("all members vote", STEP, || voters() == members.len() && members.iter().all(|host| is_open(world, *host))).await
 }
 
 /// Has `host` join through `through`.
 ///
 /// # Errors
 /// If it does not become a member.
-pub async fn join(world: &Arc<World>, host: HostId, through: HostId, keys: &Keys) -> Result<(), String> {
+pub async fn join(world: &Arc<World>, host: HostId, through: HostId) -> Result<(), String> {
     let leader = format!("http://{}:8200", world.names[through.0]);
     must(world, &[host], "PUT", "sys/storage/raft/join", "", &json!({ "leader_api_addr": leader })).await?;
-    must(world, &[host], "PUT", "sys/unseal", "", &json!({ "key": keys.share })).await?;
-    Ok(())
-}
-
-/// Gives the share to every node that is sealed, and has those join that have lost their way in, until the simulation ends: an
-/// operator's script.
-pub async fn keep_open(world: Arc<World>, shares: Vec<String>) {
-    let mut rng = Rng::new(world.plan.seed, "keep open");
-    loop {
-        tokio::time::sleep(Duration::from_millis(rng.between(300, 900))).await;
-        for slot in &world.slots {
-            let Some(running) = slot.running() else { continue };
-            let (world, host, share) = (world.clone(), slot.id, rng.pick(&shares).clone());
-            match running.core.standing() {
-                // The answer shows by itself whether it was the right one.
-                Standing::Sealed => {
-                    tokio::spawn(async move { ask(&world, host, "PUT", "sys/unseal", "", &json!({ "key": share })).await });
-                }
-                // It ended before it was a member, and a join that was begun is not kept.
-                Standing::Uninitialized if slot.is_wanted() && rng.permille(100) => {
-                    let Some(leader) = active(&world, slot.cluster) else { continue };
-                    let body = json!({ "leader_api_addr": format!("http://{}:8200", world.names[leader.0]) });
-                    tokio::spawn(async move {
-                        if let Ok((200, _)) = ask(&world, host, "PUT", "sys/storage/raft/join", "", &body).await {
-                            let _ = ask(&world, host, "PUT", "sys/unseal", "", &json!({ "key": share })).await;
-                        }
-                    });
-                }
-                _ => {}
-            }
-        }
-    }
+    seal::open(world, host).await
 }
 
 /// What clients need: a versioned mount that is shared, a local one, and a policy to do anything.
 ///
 /// # Errors
 /// With what could not be made.
-pub async fn furnish(world: &World, cluster: usize, keys: &Keys) -> Result<(), String> {
-    let (hosts, root) = (world.plan.first_members(cluster), &keys.root);
+pub async fn furnish(world: &World, cluster: usize) -> Result<(), String> {
+    let (hosts, root) = (world.plan.first_members(cluster), &world.root(cluster));
     must(world, &hosts, "PUT", "sys/mounts/kv", root, &json!({ "type": "kv", "options": { "version": "2" } })).await?;
     must(world, &hosts, "PUT", "sys/auth/up", root, &json!({ "type": "userpass" })).await?;
     must(world, &hosts, "PUT", "auth/up/users/somebody", root, &json!({ "password": "right" })).await?;
-    furnish_here(world, cluster, root).await
+    furnish_here(world, cluster).await
 }
 
 /// The local mount.
 ///
 /// # Errors
 /// If it could not be made.
-pub async fn furnish_here(world: &World, cluster: usize, root: &str) -> Result<(), String> {
+pub async fn furnish_here(world: &World, cluster: usize) -> Result<(), String> {
     let hosts = world.plan.first_members(cluster);
     let path = format!("sys/mounts/{}", crate::invariants::LOCAL_CANARY);
-    must(world, &hosts, "PUT", &path, root, &json!({ "type": "kv", "local": true })).await.map(|_| ())
-}
-
-/// Makes `secondary` follow `primary`, and a root token there; both have their own until now.
-///
-/// # Errors
-/// With the step that was not done.
-pub async fn replicate(world: &Arc<World>, primary: usize, secondary: usize, keys: &mut [Keys]) -> Result<(), String> {
-    let (ours, theirs) = (world.plan.first_members(primary), world.plan.first_members(secondary));
-    const API: &str = "sys/replication/performance";
-    must(world, &ours, "PUT", &format!("{API}/primary/enable"), &keys[primary].root, &json!({})).await?;
-    world.wait("it is primary", STEP, || role(world, primary).is_some_and(|role| role.is_primary())).await?;
-    let token = must(world, &ours, "PUT", &format!("{API}/primary/secondary-token"), &keys[primary].root, &json!({ "id": "b" })).await?;
-    let body = json!({ "token": token["wrap_info"]["token"] });
-    must(world, &theirs, "PUT", &format!("{API}/secondary/enable"), &keys[secondary].root, &body).await?;
-    world.wait("it is filled", STEP, || matches!(role(world, secondary), Some(Role::Secondary { filling: false, .. }))).await?;
-    keys[secondary].share = keys[primary].share.clone();
-    keys[secondary].root = new_root(world, secondary, &keys[primary].share).await?;
-    Ok(())
-}
-
-/// A root token of a cluster whose share is known.
-///
-/// # Errors
-/// If none is made.
-pub async fn new_root(world: &World, cluster: usize, share: &str) -> Result<String, String> {
-    let end = now() + STEP;
-    let mut last = String::new();
-    while now() < end {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let Some(host) = active(world, cluster) else { continue };
-        // One that was left by an attempt before is given up.
-        let _ = ask(world, host, "DELETE", "sys/generate-root/attempt", "", &Value::Null).await;
-        let Ok((200, begun)) = ask(world, host, "PUT", "sys/generate-root/attempt", "", &json!({})).await else { continue };
-        let body = json!({ "key": share, "nonce": begun["nonce"] });
-        match ask(world, host, "PUT", "sys/generate-root/update", "", &body).await {
-            Ok((200, done)) => {
-                let (encoded, otp) = (done["encoded_token"].as_str().unwrap_or_default(), begun["otp"].as_str().unwrap_or_default());
-                return coffer::core::seal::decode_token(encoded, otp).map(|token| token.expose().clone());
-            }
-            other => last = format!("{other:?}"),
-        }
-    }
-    Err(format!("no root token was made: {last}"))
-}
-
-/// Has the clusters change places without loss: the primary is demoted, the other has everything, and only then is promoted. Goes on
-/// until it is done.
-pub async fn swap(world: &Arc<World>, keys: &[Keys], from: usize, to: usize) {
-    const API: &str = "sys/replication/performance";
-    let mut turn = 0;
-    loop {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let (Some(old), Some(new)) = (active(world, from), active(world, to)) else { continue };
-        let (old_role, new_role) = (world.slot(old).store().role(), world.slot(new).store().role());
-        match (&old_role, &new_role) {
-            (Role::Primary { .. }, Role::Secondary { .. }) => {
-                let _ = ask(world, old, "PUT", &format!("{API}/primary/demote"), &keys[from].root, &json!({})).await;
-            }
-            (Role::Secondary { .. }, Role::Secondary { .. }) => {
-                // The operator compares what both clusters tell of themselves: what one of them lacks would be lost.
-                let positions: Vec<_> = [from, to].into_iter().flat_map(|cluster| open_positions(world, cluster)).collect();
-                if positions.windows(2).all(|pair| pair[0] == pair[1]) {
-                    let _ = ask(world, new, "PUT", &format!("{API}/secondary/promote"), &keys[to].root, &json!({})).await;
-                }
-            }
-            (Role::Secondary { .. }, Role::Primary { .. }) => {
-                turn += 1;
-                let id = format!("turn-{from}-{turn}-{}", now().as_millis());
-                let token = ask(world, new, "PUT", &format!("{API}/primary/secondary-token"), &keys[to].root, &json!({ "id": id })).await;
-                if let Ok((200, token)) = token
-                    && let Some(host) = active(world, from)
-                {
-                    let body = json!({ "token": token["wrap_info"]["token"] });
-                    let path = format!("{API}/secondary/update-primary");
-                    if let Ok((200..300, _)) = ask(world, host, "PUT", &path, &keys[from].root, &body).await {
-                        world.did("swap");
-                        return;
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Where the shared history of a cluster's open nodes stands.
-fn open_positions(world: &World, cluster: usize) -> Vec<coffer::types::Position> {
-    let open = world.plan.all_of(cluster).into_iter().filter(|host| is_open(world, *host));
-    open.map(|host| world.slot(host).store().positions().performance).collect()
+    must(world, &hosts, "PUT", &path, &world.root(cluster), &json!({ "type": "kv", "local": true })).await.map(|_| ())
 }
 
 /// Tells the trace what a step came to.

@@ -42,13 +42,21 @@ pub enum Fault {
     Members,
     /// The clusters change places.
     Roles,
+    /// The secondary is promoted while there is a primary; once.
+    Force,
+    /// The secondary is revoked, and taken back.
+    Revoke,
+    /// The secondary is filled anew.
+    Refill,
     /// Keys are rotated.
     Rotate,
+    /// The seal gets new shares.
+    Rekey,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::Kill,
         Self::Power,
         Self::Blackout,
@@ -64,8 +72,35 @@ impl Fault {
         Self::Seal,
         Self::Members,
         Self::Roles,
+        Self::Force,
+        Self::Revoke,
+        Self::Refill,
         Self::Rotate,
+        Self::Rekey,
     ];
+
+    /// The one of that name, whatever its letters' case.
+    ///
+    /// # Errors
+    /// If there is none; with all that there are.
+    pub fn named(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|fault| format!("{fault:?}").eq_ignore_ascii_case(name));
+        found.ok_or_else(|| format!("{name} is none of the faults {:?}", Self::ALL))
+    }
+
+    /// Whether it takes two clusters.
+    fn is_across(self) -> bool {
+        matches!(self, Self::Between | Self::Roles | Self::Force | Self::Revoke | Self::Refill)
+    }
+
+    /// In so many of a thousand seeds it may happen.
+    fn permille(self) -> u64 {
+        match self {
+            // What is acknowledged counts for less afterwards.
+            Self::Force => 200,
+            _ => 550,
+        }
+    }
 }
 
 /// How messages travel.
@@ -151,7 +186,11 @@ impl Plan {
             45..88 => vec![3, 3],
             _ => vec![5],
         };
-        let faults: BTreeSet<Fault> = Fault::ALL.into_iter().filter(|_| rng.permille(550)).collect();
+        let mut faults: BTreeSet<Fault> = Fault::ALL.into_iter().filter(|fault| rng.permille(fault.permille())).collect();
+        if faults.contains(&Fault::Force) {
+            // So that it is known whose word will count.
+            faults.remove(&Fault::Roles);
+        }
         let spares = if faults.contains(&Fault::Members) { 2 } else { 0 };
         let hosts: Vec<Host> = sizes
             .iter()
@@ -189,9 +228,20 @@ impl Plan {
         }
     }
 
-    /// Whether the clusters may change places.
+    /// Whether a fault may happen.
+    pub fn may(&self, fault: Fault) -> bool {
+        self.faults.contains(&fault) && (!fault.is_across() || self.sizes.len() > 1)
+    }
+
+    /// Whether another cluster may become the primary.
     pub fn changes_roles(&self) -> bool {
-        self.sizes.len() > 1 && self.faults.contains(&Fault::Roles)
+        self.may(Fault::Roles) || self.forces()
+    }
+
+    /// Whether a secondary may be promoted while there is a primary. It is the second cluster: the first one's acknowledgements do not
+    /// outlive that.
+    pub fn forces(&self) -> bool {
+        self.may(Fault::Force)
     }
 
     /// The hosts of a cluster that begin it.

@@ -10,7 +10,7 @@ use crate::disk::Loss;
 use crate::net::HostId;
 use crate::plan::Plan;
 use crate::world::{Order, World};
-use crate::{check, host, liveness, nemesis, net, operator, trace};
+use crate::{check, host, liveness, nemesis, net, operator, roles, seal, trace};
 
 /// Longest a simulation may take, in its own time.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -74,7 +74,7 @@ pub fn run(plan: Plan, folder: &std::path::Path) -> Report {
         }
     }
     let (done, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    let clients = Clients::new(world.clone(), Vec::new());
+    let clients = Clients::new(world.clone());
     {
         let (world, clients, done) = (world.clone(), clients.clone(), done.clone());
         sim.host("clients", move || {
@@ -186,23 +186,20 @@ fn watch_panics() {
 
 /// What happens, in order.
 async fn story(world: &Arc<World>, clients: &Arc<Clients>) -> Result<(), String> {
-    let mut keys = Vec::new();
     for cluster in 0..world.plan.sizes.len() {
-        keys.push(operator::found(world, cluster).await?);
+        operator::found(world, cluster).await?;
     }
-    operator::furnish(world, 0, &keys[0]).await?;
-    let shares = keys.iter().map(|keys| keys.share.clone()).collect();
-    tokio::spawn(operator::keep_open(world.clone(), shares));
+    operator::furnish(world, 0).await?;
+    tokio::spawn(seal::keep_open(world.clone()));
     if world.plan.sizes.len() > 1 {
-        operator::replicate(world, 0, 1, &mut keys).await?;
-        operator::furnish_here(world, 1, &keys[1].root).await?;
+        roles::replicate(world, 0, 1).await?;
+        operator::furnish_here(world, 1).await?;
     }
-    *clients.tokens.lock().expect("no holder of this lock panics") = keys.iter().map(|keys| keys.root.clone()).collect();
     trace::line(format_args!("all is set up"));
     clients.start();
-    nemesis::run(world, &keys).await;
+    nemesis::run(world, clients).await;
     trace::line(format_args!("all is to be well"));
     nemesis::mend(world).await;
     clients.is_over.store(true, Ordering::Relaxed);
-    liveness::check(world, clients, &keys).await
+    liveness::check(world, clients).await
 }

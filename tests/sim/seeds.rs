@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::plan::Plan;
+use crate::plan::{Fault, Plan};
 use crate::{os_random, run, trace};
 
 /// What can be asked for.
 pub const HELP: &str = "sim --seeds=1..20 [--twice] [--jobs=1]   runs each of them (the last too), or twice and compares what happened
+    [--with=force,rotate]                only those in which all of these faults may happen (tests/sim/plan.rs)
 sim --seed=7 [--trace=FILE] [--debug]    runs one in this process
 sim --bank=1..40 [--seeds=1..20]         plants each bug and looks for a seed that finds it";
 
@@ -26,6 +27,8 @@ pub struct Args {
     is_debug: bool,
     jobs: usize,
     trace: Option<PathBuf>,
+    /// Faults that must be possible.
+    with: Vec<Fault>,
     /// Planted bugs to look for.
     bank: Vec<u64>,
 }
@@ -48,6 +51,7 @@ impl Args {
                     if name == "--bank" { parsed.bank = all } else { parsed.seeds = all }
                 }
                 "--jobs" => parsed.jobs = usize::try_from(number(value)?).map_err(|_| "too many jobs")?.max(1),
+                "--with" => parsed.with = value.split(',').map(Fault::named).collect::<Result<_, _>>()?,
                 "--twice" => parsed.is_twice = true,
                 "--debug" => parsed.is_debug = true,
                 "--trace" => parsed.trace = Some(PathBuf::from(value)),
@@ -59,6 +63,11 @@ impl Args {
         if parsed.seeds.is_empty() {
             parsed.seeds = (1..=3).collect();
         }
+        let with = std::mem::take(&mut parsed.with);
+        parsed.seeds.retain(|seed| {
+            let plan = Plan::of(*seed);
+            with.iter().all(|fault| plan.may(*fault))
+        });
         Ok(parsed)
     }
 }

@@ -25,24 +25,27 @@ impl Clients {
     /// Makes a token for a few uses, and tries to use it more often than that, everywhere; at once, or for as long as others may take over.
     pub async fn use_up(self: Arc<Self>, cluster: usize, mut rng: Rng) {
         let limit = rng.between(1, 4);
+        let belief = self.world.belief(cluster);
         let body = json!({ "policies": ["default"], "num_uses": limit, "ttl": "1h" });
         let told = self.told(self.any_host(cluster, &mut rng), "POST", "auth/token/create", &self.token(cluster), &body).await;
         let Some(token) = told.token() else { return };
         let name = self.fresh();
         let most_ms = *rng.pick(&[0, 0, 6000]);
-        let tries =
-            (0..limit + 2).map(|_| self.use_once(cluster, &token, Value::pair(name, limit), most_ms, Rng::new(rng.number(), "use")));
+        let tries = (0..limit + 2)
+            .map(|_| self.use_once((cluster, belief), &token, Value::pair(name, limit), most_ms, Rng::new(rng.number(), "use")));
         futures::future::join_all(tries).await;
     }
 
-    async fn use_once(&self, cluster: usize, token: &str, argument: Value, most_ms: u64, mut rng: Rng) {
+    async fn use_once(&self, (cluster, belief): (usize, Option<u64>), token: &str, argument: Value, most_ms: u64, mut rng: Rng) {
         rest(&mut rng, most_ms).await;
         let mut process = self.histories.process();
         let begun = self.histories.record(USES, Op::invoke(process, "use", argument.clone()));
         let host = self.any_host(cluster, &mut rng);
         let (kind, why) = match self.told(host, "GET", "auth/token/lookup-self", token, &serde_json::Value::Null).await {
             Told::Done(_) => (Kind::Ok, String::new()),
-            Told::Refused(403, _) => (Kind::Fail, uses::EXHAUSTED.to_owned()),
+            Told::Refused(403, _) if self.world.still_believes(cluster, belief) => (Kind::Fail, uses::EXHAUSTED.to_owned()),
+            // All tokens of a cluster go when it is filled anew.
+            Told::Refused(403, why) => (Kind::Info, why),
             told => told.outcome(),
         };
         self.histories.end(USES, &begun, kind, argument, &why, &mut process);
@@ -78,6 +81,7 @@ impl Clients {
     /// Has an answer wrapped, which several try to open.
     pub async fn open_wrapped(self: Arc<Self>, cluster: usize, mut rng: Rng) {
         let (name, payload) = (self.fresh(), self.fresh());
+        let here = (cluster, self.world.belief(cluster));
         let mut process = self.histories.process();
         let both = Value::pair(name, payload);
         let begun = self.histories.record(WRAP, Op::invoke(process, "wrap", both.clone()));
@@ -93,17 +97,18 @@ impl Clients {
         };
         self.histories.end(WRAP, &begun, Kind::Ok, both, "", &mut process);
         let most_ms = *rng.pick(&[0, 0, 3000]);
-        futures::future::join_all((0..3).map(|_| self.open_once(cluster, name, &secret, most_ms, Rng::new(rng.number(), "open")))).await;
+        futures::future::join_all((0..3).map(|_| self.open_once(here, name, &secret, most_ms, Rng::new(rng.number(), "open")))).await;
     }
 
-    async fn open_once(&self, cluster: usize, name: i64, secret: &str, most_ms: u64, mut rng: Rng) {
+    async fn open_once(&self, (cluster, belief): (usize, Option<u64>), name: i64, secret: &str, most_ms: u64, mut rng: Rng) {
         rest(&mut rng, most_ms).await;
         let mut process = self.histories.process();
         let begun = self.histories.record(WRAP, Op::invoke(process, "unwrap", Value::pair(name, Value::Nil)));
         let told = self.told(self.any_host(cluster, &mut rng), "POST", "sys/wrapping/unwrap", secret, &json!({})).await;
         let (kind, payload, why) = match told {
             Told::Done(answer) => (Kind::Ok, answer["data"]["v"].as_i64().map_or(Value::Nil, Value::from), String::new()),
-            Told::Refused(400 | 403, _) => (Kind::Fail, Value::Nil, unwrap::GONE.to_owned()),
+            Told::Refused(400 | 403, _) if self.world.still_believes(cluster, belief) => (Kind::Fail, Value::Nil, unwrap::GONE.to_owned()),
+            Told::Refused(400 | 403, why) => (Kind::Info, Value::Nil, why),
             Told::Refused(_, why) => (Kind::Fail, Value::Nil, why),
             Told::Unknown(why) => (Kind::Info, Value::Nil, why),
         };

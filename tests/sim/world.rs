@@ -1,6 +1,6 @@
 //! What outlives a node: its disks, its clock, and what is known of it. And what the simulation is told to do next.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,10 +16,13 @@ use crate::invariants::Invariants;
 use crate::net::{HostId, Net, now};
 use crate::plan::Plan;
 use crate::rng::Rng;
+use crate::seal::Safe;
 use crate::trace;
 
 /// 2026-01-01: where every simulation begins.
 const EPOCH_MS: u64 = 1_767_225_600_000;
+/// When all who may believe themselves active know what was committed before.
+const REVOKED_WITHIN: Duration = Duration::from_secs(5);
 
 /// The wall clock of a host.
 #[derive(Debug, Default)]
@@ -136,12 +139,20 @@ pub struct World {
     pub invariants: Mutex<Invariants>,
     /// All is to be well from now on.
     pub is_mended: AtomicBool,
-    /// Clusters are changing places.
+    /// Roles are being changed.
     pub is_swapping: AtomicBool,
+    /// A promotion was forced already.
+    pub is_forced: AtomicBool,
+    /// What opens clusters: see `seal`.
+    pub safe: Mutex<Safe>,
+    /// Of each cluster: how often what it says came to count for nothing, and whether it counts.
+    belief: Mutex<Vec<(u64, bool)>>,
+    /// Names of secondaries that were revoked, and when.
+    revoked: Mutex<BTreeMap<String, Duration>>,
     orders: Mutex<VecDeque<Order>>,
     failures: Mutex<Vec<String>>,
     /// How often each kind of fault was really done.
-    pub done: Mutex<std::collections::BTreeMap<&'static str, u64>>,
+    pub done: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl World {
@@ -165,6 +176,7 @@ impl World {
         });
         let slots = slots.collect();
         let names = Arc::new(plan.names());
+        let belief = vec![(0, true); plan.sizes.len()].into();
         let invariants = Mutex::new(Invariants::new(&plan));
         Arc::new(Self {
             net,
@@ -174,6 +186,10 @@ impl World {
             plan,
             is_mended: AtomicBool::new(false),
             is_swapping: AtomicBool::new(false),
+            is_forced: AtomicBool::new(false),
+            safe: Mutex::default(),
+            belief,
+            revoked: Mutex::default(),
             orders: Mutex::default(),
             failures: Mutex::default(),
             done: Mutex::default(),
@@ -204,6 +220,41 @@ impl World {
     /// What was wrong.
     pub fn failures(&self) -> Vec<String> {
         self.failures.lock().expect("no holder of this lock panics").clone()
+    }
+
+    /// What a cluster says counts for nothing from now on: it may lose what it acknowledges, or show what is no copy.
+    pub fn doubt(&self, cluster: usize) {
+        let mut belief = self.belief.lock().expect("no holder of this lock panics");
+        belief[cluster] = (belief[cluster].0 + 1, false);
+    }
+
+    /// It counts again.
+    pub fn believe(&self, cluster: usize) {
+        self.belief.lock().expect("no holder of this lock panics")[cluster].1 = true;
+    }
+
+    /// Whether what a cluster says counts: as long as this is the same number.
+    pub fn belief(&self, cluster: usize) -> Option<u64> {
+        let (number, counts) = self.belief.lock().expect("no holder of this lock panics")[cluster];
+        counts.then_some(number)
+    }
+
+    /// Whether what a cluster says has counted ever since `belief` was asked for.
+    pub fn still_believes(&self, cluster: usize, belief: Option<u64>) -> bool {
+        belief.is_some() && belief == self.belief(cluster)
+    }
+
+    /// A secondary was revoked, for certain.
+    pub fn has_revoked(&self, id: String) {
+        self.revoked.lock().expect("no holder of this lock panics").entry(id).or_insert_with(now);
+    }
+
+    /// A primary admits a secondary: wrong, if it was revoked so long ago that nobody may believe himself active who does not know.
+    pub fn admits(&self, id: &str) {
+        let revoked = self.revoked.lock().expect("no holder of this lock panics").get(id).copied();
+        if let Some(at) = revoked.filter(|at| now() > *at + REVOKED_WITHIN) {
+            self.fail(format!("the secondary {id} is admitted, and was revoked at {} ms", at.as_millis()));
+        }
     }
 
     /// Counts a fault that was done.

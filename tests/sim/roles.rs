@@ -1,0 +1,165 @@
+//! Roles in replication: who follows whom, and how that changes; each step as an operator would take it, again until it is done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coffer::machine::Role;
+use coffer::storage::Physical;
+use serde_json::{Value, json};
+
+use crate::clients::{Clients, REGISTER};
+use crate::net::{HostId, now};
+use crate::operator::{STEP, active, ask, furnish_here, is_open, must, role};
+use crate::rng::Rng;
+use crate::seal::make_root;
+use crate::world::World;
+
+const API: &str = "sys/replication/performance";
+/// Between two looks at how things stand.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// Makes `secondary` follow `primary`, and a root token there; both have their own until now.
+///
+/// # Errors
+/// With the step that was not done.
+pub async fn replicate(world: &Arc<World>, primary: usize, secondary: usize) -> Result<(), String> {
+    let (ours, theirs) = (world.plan.first_members(primary), world.plan.first_members(secondary));
+    must(world, &ours, "PUT", &format!("{API}/primary/enable"), &world.root(primary), &json!({})).await?;
+    world.wait("it is primary", STEP, || role(world, primary).is_some_and(|role| role.is_primary())).await?;
+    let body = json!({ "id": "b" });
+    let token = must(world, &ours, "PUT", &format!("{API}/primary/secondary-token"), &world.root(primary), &body).await?;
+    let body = json!({ "token": token["wrap_info"]["token"] });
+    must(world, &theirs, "PUT", &format!("{API}/secondary/enable"), &world.root(secondary), &body).await?;
+    world.wait("it is filled", STEP, || matches!(role(world, secondary), Some(Role::Secondary { filling: false, .. }))).await?;
+    make_root(world, secondary).await
+}
+
+/// Asks the active node of a cluster to change its role; says whether it did.
+async fn change(world: &World, cluster: usize, path: &str, body: Value) -> Option<Value> {
+    let host = active(world, cluster)?;
+    match ask(world, host, "PUT", &format!("{API}/{path}"), &world.root(cluster), &body).await {
+        Ok((200..300, answer)) => Some(answer),
+        _ => None,
+    }
+}
+
+/// Has `secondary` follow `primary`, if it can be done now.
+async fn follow(world: &World, secondary: usize, primary: usize) -> bool {
+    // A name is given once.
+    let id = format!("{secondary}-at-{}", now().as_millis());
+    let Some(token) = change(world, primary, "primary/secondary-token", json!({ "id": id })).await else { return false };
+    change(world, secondary, "secondary/update-primary", json!({ "token": token["wrap_info"]["token"] })).await.is_some()
+}
+
+/// Has the clusters change places without loss: the primary is demoted, the other has everything, and only then is promoted. Goes on
+/// until it is done.
+pub async fn swap(world: &Arc<World>, from: usize, to: usize) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        match (role(world, from), role(world, to)) {
+            (Some(Role::Primary { .. }), Some(Role::Secondary { .. })) => drop(change(world, from, "primary/demote", json!({})).await),
+            (Some(Role::Secondary { .. }), Some(Role::Secondary { .. })) => {
+                // The operator compares what both clusters tell of themselves: what one of them lacks would be lost.
+                let positions: Vec<_> = [from, to].into_iter().flat_map(|cluster| open_positions(world, cluster)).collect();
+                if positions.windows(2).all(|pair| pair[0] == pair[1]) {
+                    change(world, to, "secondary/promote", json!({})).await;
+                }
+            }
+            (Some(Role::Secondary { .. }), Some(Role::Primary { .. })) if follow(world, from, to).await => {
+                world.did("swap");
+                return;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Where the shared history of a cluster's open nodes stands.
+fn open_positions(world: &World, cluster: usize) -> Vec<coffer::types::Position> {
+    let open = world.plan.all_of(cluster).into_iter().filter(|host| is_open(world, *host));
+    open.map(|host| world.slot(host).store().positions().performance).collect()
+}
+
+/// The secondary is promoted whatever it lacks, and for a while both clusters take shared writes. Then it meets the old primary once more,
+/// which learns in this way that it was replaced, and follows at last.
+pub async fn force(world: &Arc<World>, clients: &Clients, old: usize, new: usize, rng: &mut Rng) {
+    // What the old primary acknowledges may be lost from here on, and the new one counts versions of its own.
+    clients.histories.close(REGISTER);
+    world.doubt(old);
+    while !matches!(role(world, new), Some(Role::Primary { .. })) {
+        change(world, new, "secondary/promote", json!({ "force": true })).await;
+        tokio::time::sleep(LOOK).await;
+    }
+    world.did("force");
+    tokio::time::sleep(Duration::from_millis(rng.between(0, 5000))).await;
+    while !matches!(role(world, new), Some(Role::Secondary { .. })) {
+        change(world, new, "primary/demote", json!({})).await;
+        tokio::time::sleep(LOOK).await;
+    }
+    while !matches!(role(world, old), Some(Role::Primary { fenced_by: Some(_), .. })) {
+        follow(world, new, old).await;
+        tokio::time::sleep(LOOK * 10).await;
+    }
+    world.did("fenced");
+    while !matches!(role(world, new), Some(Role::Primary { .. })) {
+        change(world, new, "secondary/promote", json!({ "force": true })).await;
+        tokio::time::sleep(LOOK).await;
+    }
+    while !matches!(role(world, old), Some(Role::Secondary { .. })) {
+        change(world, old, "primary/demote", json!({})).await;
+        tokio::time::sleep(LOOK).await;
+    }
+    while !follow(world, old, new).await {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The primary revokes its secondary, and takes it back under another name after a while, in which another node becomes active perhaps.
+pub async fn throw_out(world: &Arc<World>, primary: usize, secondary: usize, rng: &mut Rng) {
+    let known = async |host: HostId| {
+        let status = ask(world, host, "GET", &format!("{API}/status"), &world.root(primary), &Value::Null).await;
+        let answer = status.map(|(_, answer)| answer).unwrap_or_default();
+        let known = answer["data"]["known_secondaries"].as_array().cloned().unwrap_or_default();
+        known.into_iter().filter_map(|id| id.as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let Some(host) = active(world, primary) else { return };
+    for id in known(host).await {
+        if change(world, primary, "primary/revoke-secondary", json!({ "id": id })).await.is_some() {
+            world.has_revoked(id);
+            world.did("revoke");
+        }
+    }
+    if rng.permille(500)
+        && let Some(host) = active(world, primary)
+    {
+        let _ = ask(world, host, "PUT", "sys/step-down", &world.root(primary), &json!({})).await;
+    }
+    tokio::time::sleep(Duration::from_millis(rng.between(1000, 10_000))).await;
+    while !follow(world, secondary, primary).await {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The secondary gives up what it has, and is filled anew; it serves nobody until it has everything.
+pub async fn fill_anew(world: &Arc<World>, clients: &Clients, primary: usize, secondary: usize) {
+    // What is local there goes, with all tokens, and what it takes while it is alone.
+    world.doubt(secondary);
+    while !matches!(role(world, secondary), Some(Role::Alone)) {
+        change(world, secondary, "secondary/disable", json!({})).await;
+        tokio::time::sleep(LOOK).await;
+    }
+    world.did("fill anew");
+    let there = clients.versions(primary).await;
+    while !matches!(role(world, secondary), Some(Role::Secondary { .. })) {
+        let id = format!("{secondary}-at-{}", now().as_millis());
+        if let Some(token) = change(world, primary, "primary/secondary-token", json!({ "id": id })).await {
+            change(world, secondary, "secondary/enable", json!({ "token": token["wrap_info"]["token"] })).await;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    // What was shared before is what it shows from its first answer on.
+    world.believe(secondary);
+    clients.are_there(secondary, there);
+    while make_root(world, secondary).await.is_err() {}
+    while furnish_here(world, secondary).await.is_err() {}
+}
