@@ -25,6 +25,9 @@ use crate::types::{Index, NodeId, Term};
 /// A learner that lacks no more entries than this has caught up.
 const CAUGHT_UP_ENTRIES: u64 = 500;
 
+/// How long nothing is tried after a learner could not be made a voter.
+const PROMOTE_PAUSE: Duration = Duration::from_millis(200);
+
 /// How often what a leader knows of its followers becomes numbers.
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
 
@@ -190,6 +193,10 @@ fn ripe_learner(metrics: &RaftMetrics<Types>) -> Option<u64> {
 async fn promote(raft: openraft::Raft<Types, StateMachine>, learner: u64) {
     match raft.change_membership(ChangeMembers::AddVoterIds([learner].into()), true).await {
         Ok(_) => tracing::info!(peer = %NodeId(learner), "a peer has caught up and votes from now on"),
-        Err(error) => tracing::warn!(peer = %NodeId(learner), %error, "a peer has caught up but could not become a voter"),
+        Err(error) => {
+            tracing::warn!(peer = %NodeId(learner), %error, "a peer has caught up but could not become a voter");
+            // A leader that is handing over refuses at once, and each try changes its metrics: without a pause, two tasks would do nothing else.
+            tokio::time::sleep(PROMOTE_PAUSE).await;
+        }
     }
 }
