@@ -38,6 +38,8 @@ pub struct OneNode {
     pub proposed: AtomicU64,
     /// Peers that were to be removed.
     pub removed: Mutex<Vec<NodeId>>,
+    /// Nobody is removed.
+    pub keeps_peers: AtomicBool,
 }
 
 impl OneNode {
@@ -53,6 +55,7 @@ impl OneNode {
             loses_next_answer: AtomicBool::new(false),
             proposed: AtomicU64::new(0),
             removed: Mutex::default(),
+            keeps_peers: AtomicBool::new(false),
         })
     }
 
@@ -120,6 +123,9 @@ impl Consensus for OneNode {
         Err(MembershipError::Busy("one node".to_owned()))
     }
     async fn remove_peer(&self, id: NodeId) -> Result<(), MembershipError> {
+        if self.keeps_peers.load(Ordering::Relaxed) {
+            return Err(MembershipError::Busy("told to keep it".to_owned()));
+        }
         self.removed.lock().unwrap().push(id);
         Err(MembershipError::Unknown)
     }

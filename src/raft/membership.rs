@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use openraft::ChangeMembers;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
+use openraft::{ChangeMembers, Instant as _};
 
 use super::MembershipError;
 use super::adapter::StateMachine;
@@ -22,6 +22,10 @@ type Core = openraft::Raft<Types, StateMachine>;
 const HAND_OVER_WAIT: Duration = Duration::from_secs(5);
 /// How far behind the furthest voter an heir may be: the first entry of a new leader may not have reached all.
 const HEIR_LAG_MAX: u64 = 2;
+/// A voter that answered nothing for so long counts as one that is gone.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+/// As often, a `BUSY_PAUSE` each, a new leader waits to hear of them.
+const ANSWER_RETRIES: u32 = 20;
 /// Another change, such as a promotion, is waited for this long.
 const BUSY_RETRIES: u32 = 50;
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
@@ -62,8 +66,40 @@ pub async fn remove(raft: &Core, id: NodeId) -> Result<(), MembershipError> {
     if is_voter && voters == 1 {
         return Err(MembershipError::Busy("the last voter cannot be removed".to_owned()));
     }
+    if is_voter {
+        leaves_a_majority(raft, id).await?;
+    }
     let change = if is_voter { ChangeMembers::RemoveVoters([id.0].into()) } else { ChangeMembers::RemoveNodes([id.0].into()) };
     change_members(raft, change, false).await
+}
+
+/// Without a voter that answers, those that do may be no majority of the rest: then the change itself could not end, nor any after it.
+async fn leaves_a_majority(raft: &Core, id: NodeId) -> Result<(), MembershipError> {
+    let me = *raft.node_id();
+    let mut tries = 0;
+    loop {
+        let (left, answering) = {
+            let metrics = raft.metrics();
+            let now = metrics.borrow_watched();
+            let left: Vec<u64> = now.membership_config.membership().voter_ids().filter(|voter| *voter != id.0).collect();
+            let answered = |voter: &u64| now.heartbeat.as_ref().and_then(|acked| acked.get(voter).copied().flatten());
+            let answers = |voter: &&u64| **voter == me || answered(voter).is_some_and(|at| at.elapsed() < ANSWERS_WITHIN);
+            (left.len(), left.iter().filter(answers).count())
+        };
+        if answering > left / 2 {
+            return Ok(());
+        }
+        // A new leader has not heard of all yet.
+        if tries == ANSWER_RETRIES {
+            let why = format!(
+                "it would leave {left} voters, of which {answering} answer: no majority, so nothing could be written any more; \
+                 bring the others back, or remove them, first"
+            );
+            return Err(MembershipError::Busy(why));
+        }
+        tries += 1;
+        tokio::time::sleep(BUSY_PAUSE).await;
+    }
 }
 
 /// Hands leadership to the voter that lacks the fewest entries.

@@ -285,6 +285,24 @@ async fn members_are_removed_and_updated() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_voter_that_answers_is_not_removed_while_the_rest_would_be_no_majority() {
+    let mut group = Group::of_three(Place::Memory, |_| {}).await;
+    let leader = group.leader(None).await;
+    let (gone, alive) = ((leader + 1) % 3, (leader + 2) % 3);
+    write(&group.nodes[leader], "a").await;
+    group.stop(gone).await;
+    // Its last answer is forgotten after a while.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let refused = group.nodes[leader].raft().remove_peer(group.nodes[alive].id).await;
+    let Err(MembershipError::Busy(why)) = refused else { panic!("{refused:?}") };
+    assert!(why.contains("leave 2 voters, of which 1 answer"), "{why}");
+    // Nothing is under way that could not end.
+    write(&group.nodes[leader], "b").await;
+    group.nodes[leader].raft().remove_peer(group.nodes[gone].id).await.unwrap();
+    write(&group.nodes[leader], "c").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_single_node_replays_its_log_when_it_restarts() {
     let mut group = Group { wires: Arc::default(), nodes: Vec::new(), tune: |_| {} };
     group.add_node(NodeId(1), Place::Memory).await;

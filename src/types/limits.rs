@@ -79,6 +79,9 @@ pub const JOIN_RETRY: Duration = Duration::from_secs(2);
 /// How long a node that proved itself waits for the cluster's state before it proves itself again.
 pub const JOIN_PATIENCE: Duration = Duration::from_secs(15);
 
+/// How long a node that joins under a voter's name waits until that voter is removed.
+pub const JOIN_REMOVE_MAX: Duration = Duration::from_secs(10);
+
 /// How long a leader tries to add a node while other changes of membership are under way.
 pub const JOIN_ADD_MAX: Duration = Duration::from_secs(120);
 

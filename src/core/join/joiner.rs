@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::super::keys;
 use super::super::seal::{Seal, SealConfig, SealError, UnsealKey, WRONG_SHARES};
@@ -18,6 +18,9 @@ use crate::types::limits::{JOIN_PATIENCE, JOIN_RETRY};
 
 /// How long the request with the last share waits for the state to arrive before it is answered all the same.
 const ANSWER_AFTER: Duration = Duration::from_secs(8);
+
+/// How long a share waits for the cluster to say how many it takes.
+const LOOK_MAX: Duration = Duration::from_secs(3);
 
 const OTHER_CLUSTER: &str = "this node belongs to another cluster already: stop it and erase its data before it joins this one";
 
@@ -125,6 +128,28 @@ impl Seal {
         self.set_pending_join(Some(Arc::new(pending)));
         tracing::info!(leader = target.leader_api_addr, "found the cluster to join, waiting for unseal keys to be supplied");
         Ok(())
+    }
+
+    /// The cluster to be joined may have been given other shares since it was found: asks how many it takes now, and forgets those of
+    /// before. If nobody answers in time, what was told first holds.
+    pub(in super::super) async fn look_at_seal_again(&self) {
+        let Some(join) = self.pending_join() else { return };
+        let now = async {
+            for target in &join.targets {
+                if let Ok((_, config)) = self.fetch_challenge(target).await {
+                    return Some(config);
+                }
+            }
+            None
+        };
+        if let Ok(Some(config)) = timeout(LOOK_MAX, now).await
+            && config != join.config
+        {
+            tracing::warn!(shares = config.secret_shares, threshold = config.secret_threshold, "the cluster to join has another seal now");
+            let pending = PendingJoin { targets: join.targets.clone(), non_voter: join.non_voter, config };
+            self.forget_shares();
+            self.set_pending_join(Some(Arc::new(pending)));
+        }
     }
 
     async fn fetch_challenge(&self, target: &JoinTarget) -> Result<(Vec<u8>, SealConfig), String> {

@@ -17,7 +17,7 @@ use crate::crypto::cert::{Authority, Peer};
 use crate::crypto::entropy;
 use crate::engine::EngineError;
 use crate::raft::{Member, MembershipError};
-use crate::types::limits::{JOIN_ADD_MAX, JOIN_NAME_BYTES_MAX};
+use crate::types::limits::{JOIN_ADD_MAX, JOIN_NAME_BYTES_MAX, JOIN_REMOVE_MAX};
 use crate::types::{NodeId, Timestamp};
 
 const CHALLENGE_BYTES: usize = 16;
@@ -73,8 +73,15 @@ impl Joins {
     /// `sys/storage/raft/bootstrap/answer`: the certificate of a node that answered right, which is then added to the group.
     ///
     /// # Errors
-    /// If something is missing, or the answer is wrong.
-    pub fn answer(&self, server_id: &str, answer: &str, member: Member, is_voter: bool, now: Timestamp) -> Result<Value, EngineError> {
+    /// If something is missing, or the answer is wrong; or if it is a voter still and cannot be removed now.
+    pub async fn answer(
+        &self,
+        server_id: &str,
+        answer: &str,
+        member: Member,
+        is_voter: bool,
+        now: Timestamp,
+    ) -> Result<Value, EngineError> {
         if server_id.is_empty() {
             return Err(EngineError::invalid("no server_id provided"));
         }
@@ -96,6 +103,9 @@ impl Joins {
         if status.peers.iter().any(|peer| peer.id == id && peer.member.name != member.name) {
             return Err(EngineError::invalid("the server id collides with that of another peer: choose another one"));
         }
+        if status.peers.iter().any(|peer| peer.id == id && peer.is_voter) && !bug!(12) {
+            self.remove_voter(id, &member.name).await?;
+        }
         let internal = |error: String| EngineError::Internal(error);
         let row = self.ctx.begin().map_err(|error| internal(error.to_string()))?.get(&keys::cluster_ca())?;
         let row = row.ok_or_else(|| internal("this cluster has no authority".to_owned()))?;
@@ -114,20 +124,29 @@ impl Joins {
         tokio::spawn(add(self.ctx.clone(), id, member, is_voter));
         Ok(json!({ "peers": peers, "identity": STANDARD.encode(identity) }))
     }
+
+    /// A voter that joins anew has lost its data, and with it what it had acknowledged: it must not count before it has caught up. So it
+    /// is out of the group before it gets what it needs to answer Raft with; a leader whose follower forgets ends.
+    async fn remove_voter(&self, id: NodeId, name: &str) -> Result<(), EngineError> {
+        let removed = tokio::time::timeout(JOIN_REMOVE_MAX, self.ctx.raft.remove_peer(id)).await;
+        let why = match removed {
+            Ok(Ok(()) | Err(MembershipError::Unknown)) => {
+                tracing::warn!(node = name, "a voter joins anew: it was removed from the group first");
+                return Ok(());
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no majority agreed in time".to_owned(),
+        };
+        Err(EngineError::Unavailable(format!(
+            "{name} votes in this cluster and cannot be removed now, which must come before it joins anew: {why}"
+        )))
+    }
 }
 
 /// Adds a node to the group; again where another change is under way. Once this node no longer leads, the joiner asks the next leader.
 async fn add(ctx: Arc<Context>, id: NodeId, member: Member, is_voter: bool) {
     let deadline = Instant::now() + JOIN_ADD_MAX;
     loop {
-        // A voter that joins anew has lost its data, and with it what it had acknowledged: it must not count before it has caught up.
-        let was_voter = ctx.raft.status().borrow().peers.iter().any(|peer| peer.id == id && peer.is_voter);
-        if was_voter
-            && !bug!(12)
-            && let Err(error) = ctx.raft.remove_peer(id).await
-        {
-            tracing::debug!(node = member.name, %error, "a voter that joins anew could not be removed yet");
-        }
         match ctx.raft.add_peer(id, member.clone(), is_voter).await {
             Ok(()) => return tracing::info!(node = member.name, "a node has joined"),
             Err(MembershipError::Busy(reason)) if Instant::now() < deadline => {

@@ -216,6 +216,16 @@ impl Seal {
         self.announce();
     }
 
+    /// The cluster that is to be joined, once one was found.
+    pub(super) fn pending_join(&self) -> Option<Arc<PendingJoin>> {
+        self.progress().join.clone()
+    }
+
+    /// Shares that were given for unsealing, and are too few yet.
+    pub(super) fn forget_shares(&self) {
+        self.progress().unseal = Collector::default();
+    }
+
     fn announce(&self) {
         self.changes.send_modify(|count| *count += 1);
     }

@@ -58,7 +58,7 @@ impl JoinClient for Net {
             joins.challenge(&name)
         } else {
             let member = Member { name: name.clone(), cluster_addr: text("cluster_addr"), api_addr: text("api_addr") };
-            joins.answer(&name, &text("answer"), member, true, Clock::now(&SystemClock))
+            joins.answer(&name, &text("answer"), member, true, Clock::now(&SystemClock)).await
         };
         let answer = answer.map_err(|error| error.to_string())?;
         if path.ends_with("answer") {

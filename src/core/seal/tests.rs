@@ -268,6 +268,28 @@ async fn a_joining_node_is_taken_in_by_the_shares_of_the_cluster() {
 }
 
 #[tokio::test]
+async fn a_cluster_that_was_rekeyed_while_a_node_waits_to_join_is_joined_by_its_new_shares() {
+    let net = Arc::new(Net::default());
+    let (leader, joiner) = (Node::new(&net, "a"), Node::new(&net, "b"));
+    let old = leader.init(3, 3).await;
+    leader.unseal_all(&old.keys).await;
+    joiner.seal.join(serde_json::from_value(serde_json::json!({ "leader_api_addr": "a" })).unwrap()).await.unwrap();
+    joiner.unseal(&old.keys[0]).await.unwrap();
+
+    let nonce = leader.seal.rekey_start(&RekeyRequest { secret_shares: 2, secret_threshold: 2, ..RekeyRequest::default() }).unwrap().nonce;
+    let mut new = Vec::new();
+    for key in &old.keys {
+        if let RekeyAnswer::Done { keys, .. } = leader.seal.rekey_update(&share(key, &nonce)).await.unwrap() {
+            new = keys;
+        }
+    }
+    let status = joiner.unseal(&new[0]).await.unwrap();
+    assert_eq!((status.t, status.n, status.progress), (2, 2, 1), "the old share is forgotten");
+    joiner.unseal_all(&new[1..]).await;
+    assert!(joiner.can_read() && !joiner.seal.is_joining());
+}
+
+#[tokio::test]
 async fn an_answer_of_a_stranger_is_refused() {
     let net = Arc::new(Net::default());
     let leader = Node::new(&net, "a");
@@ -277,7 +299,7 @@ async fn an_answer_of_a_stranger_is_refused() {
     let mut texts = vec![leader.joins.challenge("").unwrap_err().to_string()];
     leader.joins.challenge("x").unwrap();
     for (answer, addr) in [("", "x:1"), ("AA==", ""), ("*", "x:1"), ("AA==", "x:1"), ("AA==", "x:1")] {
-        texts.push(leader.joins.answer("x", answer, member(addr), true, Timestamp(0)).unwrap_err().to_string());
+        texts.push(leader.joins.answer("x", answer, member(addr), true, Timestamp(0)).await.unwrap_err().to_string());
     }
     assert_eq!(
         texts,
@@ -327,12 +349,15 @@ async fn a_voter_that_joins_with_nothing_is_removed_first() {
     let id = crate::types::NodeId::of_name("b");
     let member = crate::raft::Member { name: "b".into(), ..crate::raft::Member::default() };
     leader.raft.seat(crate::raft::Peer { id, member, is_voter: true });
-    joiner.seal.join(serde_json::from_value(serde_json::json!({ "leader_api_addr": "a" })).unwrap()).await.unwrap();
+    let join = || joiner.seal.join(serde_json::from_value(serde_json::json!({ "leader_api_addr": "a" })).unwrap());
+    join().await.unwrap();
+    // Before it is out of the group it gets nothing that it could answer Raft with.
+    leader.raft.keeps_peers.store(true, std::sync::atomic::Ordering::Relaxed);
+    let refused = joiner.unseal(&answer.keys[0]).await.unwrap_err();
+    assert!(refused.contains("votes in this cluster and cannot be removed now"), "{refused}");
+    assert!(joiner.seal.identity().current().is_none());
+    leader.raft.keeps_peers.store(false, std::sync::atomic::Ordering::Relaxed);
+    join().await.unwrap();
     joiner.unseal_all(&answer.keys).await;
-    let removed = async {
-        while !leader.raft.removed.lock().unwrap().contains(&id) {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(5), removed).await.unwrap();
+    assert!(joiner.seal.identity().current().is_some() && leader.raft.removed.lock().unwrap().contains(&id));
 }

@@ -68,7 +68,7 @@ impl Seal {
             if !self.ctx.is_sealed() {
                 return Err(SealError::invalid("vault is unsealed"));
             }
-            self.progress().unseal = Collector::default();
+            self.forget_shares();
             return self.status();
         }
         if request.migrate {
@@ -84,6 +84,9 @@ impl Seal {
         }
         if self.ctx.raft.status().borrow().is_removed {
             return Err(SealError::invalid("this node was removed from its cluster: erase its data before it joins again"));
+        }
+        if !self.has_keyring() {
+            self.look_at_seal_again().await;
         }
         let config = self.seal_config()?.ok_or_else(|| SealError::invalid("Vault is not initialized"))?;
         let collected = {

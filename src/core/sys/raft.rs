@@ -64,7 +64,7 @@ impl SystemEngine for RaftArea {
                 let name = text("server_id")?;
                 let member = Member { name: name.clone(), cluster_addr: text("cluster_addr")?, api_addr: text("api_addr")? };
                 let is_voter = data.flag("non_voter")? != Some(true);
-                self.joins.answer(&name, &text("answer")?, member, is_voter, call.now).map(Reply::json)
+                self.joins.answer(&name, &text("answer")?, member, is_voter, call.now).await.map(Reply::json)
             }
             ("storage/raft/autopilot/state", _) => Ok(Reply::json(self.autopilot.state(&settings(txn)?))),
             (_, Operation::Read) => Ok(Reply::data(settings(txn)?)),
