@@ -15,6 +15,8 @@ use crate::rng::Rng;
 
 /// What a disk writes whole, in bytes.
 const PAGE: u64 = 4096;
+/// A log with less in it loses nothing, in bytes.
+const LOSABLE: u64 = 2048;
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 
@@ -171,6 +173,28 @@ impl SimDisk {
         }
         *files = after.clone();
         *durable = after;
+    }
+
+    /// A disk that lies: the newest file of the log below `folder` ends, though it was synced, before the place that the log's mark names.
+    /// Says whether there is such a place.
+    pub fn lose_end(&self, folder: &Path) -> bool {
+        let state = self.state();
+        let (log, mark) = (folder.join("log"), folder.join("acknowledged"));
+        let newest = state.files.iter().rev().find(|(path, _)| path.parent() == Some(&log));
+        let (Some((path, bytes)), Some(mark)) = (newest, state.files.get(&mark)) else { return false };
+        let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let segment = u64::from_str_radix(&name, 16).unwrap_or(0);
+        // Two copies of the place, as `raft::log_file` writes them: the segment's number, and the byte in it.
+        let mark = locked(mark);
+        let number = |at: usize| mark.now.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
+        let marked = [0, 64].into_iter().filter_map(|copy| number(copy).zip(number(copy + 8))).max();
+        let Some((_, at)) = marked.filter(|(of, at)| *of == segment && *at > LOSABLE) else { return false };
+        let mut bytes = locked(bytes);
+        let Bytes { now, durable, pending } = &mut *bytes;
+        now.truncate(usize::try_from(at - LOSABLE / 2).expect("a file fits in memory"));
+        durable.clone_from(now);
+        pending.clear();
+        true
     }
 
     /// A new disk.

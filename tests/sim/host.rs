@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -42,8 +43,9 @@ pub async fn run(world: Arc<World>, id: HostId) -> turmoil::Result {
         Ok(assembly) => assembly,
         Err(error) => {
             trace::line(format_args!("did not start: {error}"));
-            // A log that lost what it had acknowledged must not open; a disk of ours never loses that.
-            if matches!(error, raft::StartError::LogTooShort { .. } | raft::StartError::Raft(_)) {
+            // A log that lost what it had acknowledged must not open; most disks of ours never lose that.
+            let has_lost = slot.has_lost_log.load(Ordering::Relaxed);
+            if matches!(error, raft::StartError::LogTooShort { .. } | raft::StartError::Raft(_)) && !has_lost {
                 world.fail(format!("{} does not start: {error}", trace::name(id)));
             }
             // Its disk is bad: the process ends, and is started again.
@@ -51,6 +53,9 @@ pub async fn run(world: Arc<World>, id: HostId) -> turmoil::Result {
             return std::future::pending().await;
         }
     };
+    if slot.has_lost_log.load(Ordering::Relaxed) {
+        world.fail(format!("{} starts with a log that lost what it had acknowledged", trace::name(id)));
+    }
     let mut inbox = world.net.listen(id);
     let stop = CancellationToken::new();
     for (_, task) in assembly.tasks(&stop) {

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use coffer::core::Standing;
+use coffer::raft::Consensus;
 use coffer::storage::Physical;
 use coffer::types::Scope;
 use serde_json::{Value, json};
@@ -123,7 +124,16 @@ fn stand(world: &World) -> String {
         let name = trace::name(slot.id);
         let position = slot.store().positions();
         match slot.running() {
-            Some(running) => format!("{name} {:?} at {}/{}", running.core.standing(), position.performance.wal, position.dr),
+            Some(running) => {
+                let (status, log) = (running.raft.status().borrow().clone(), running.raft.indexes());
+                let voters: Vec<&str> = status.peers.iter().filter(|peer| peer.is_voter).map(|peer| peer.member.name.as_str()).collect();
+                let standing = match running.core.standing() {
+                    Standing::Standby { active } => format!("standby of {:?}", active.map(|peer| peer.member.name)),
+                    other => format!("{other:?}"),
+                };
+                let (term, wal) = (status.term, position.performance.wal);
+                format!("{name} {standing} at {wal}, term {term}, applied {} of {}, voters {}", log.applied, log.last, voters.join(" "))
+            }
             None => format!("{name} is down"),
         }
     };

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::clients::Clients;
 use crate::disk::Loss;
 use crate::net::{HostId, now};
-use crate::operator::{active, ask, join, role};
+use crate::operator::{self, active, ask, join, role};
 use crate::plan::{Fault, Weather};
 use crate::rng::Rng;
 use crate::world::{Order, World};
@@ -199,6 +199,21 @@ impl Act {
                     slot.disk.break_it(|faults| faults.is_full = false);
                 }
             }
+            Fault::LostEnd | Fault::NewDisk => {
+                // One of a cluster at a time: more would be a majority that lost what it had acknowledged.
+                let is_one = world.plan.all_of(cluster).iter().all(|host| !world.slot(*host).is_being_replaced.load(Ordering::Relaxed));
+                if !is_one || !operator::is_whole(&world, cluster) {
+                    return;
+                }
+                let host = self.victim(cluster);
+                world.slot(host).is_being_replaced.store(true, Ordering::Relaxed);
+                self.replace_disk(host, fault == Fault::LostEnd).await;
+                let is_back = || !world.slot(host).is_wanted() || operator::is_whole(&world, cluster);
+                // If it does not come back, it is left alone, and the last look at everything shows it.
+                if world.wait("it votes again", operator::STEP, is_back).await.is_ok() {
+                    world.slot(host).is_being_replaced.store(false, Ordering::Relaxed);
+                }
+            }
             Fault::Clock => {
                 world.did("clock");
                 let slot = world.slot(self.victim(cluster));
@@ -244,7 +259,7 @@ impl Act {
                 roles::force(world, clients, primary, secondary, &mut self.rng).await;
             }
             Fault::Revoke => roles::throw_out(world, primary, secondary, &mut self.rng).await,
-            Fault::Refill => roles::fill_anew(world, clients, primary, secondary).await,
+            Fault::Refill => roles::fill_anew(world, clients, primary, secondary, &mut self.rng).await,
             _ => {}
         }
     }
@@ -266,6 +281,37 @@ impl Act {
         }
     }
 
+    /// A host comes back with an empty disk, and joins as if it were new; before that it is started with one that lost most of its log
+    /// perhaps, which must not be opened.
+    async fn replace_disk(&mut self, host: HostId, loses_end: bool) {
+        let world = self.world.clone();
+        let slot = world.slot(host);
+        world.order(Order::Down(host, Loss::Power));
+        self.pause(50, 500).await;
+        // Another act may have started it again.
+        if loses_end && slot.running().is_none() {
+            if !slot.disk.lose_end(&slot.folder.join("raft")) {
+                return world.order(Order::Start(host));
+            }
+            world.did("lost end");
+            slot.has_lost_log.store(true, Ordering::Relaxed);
+            world.order(Order::Start(host));
+            self.pause(1000, 4000).await;
+        }
+        world.did("new disk");
+        world.order(Order::Wipe(host));
+        self.pause(50, 500).await;
+        if slot.is_wanted() {
+            world.order(Order::Start(host));
+            self.pause(100, 500).await;
+            // Whatever comes of it: those that have lost their way in are looked after.
+            if let Some(leader) = active(&world, slot.cluster).filter(|leader| *leader != host) {
+                let done = join(&world, host, leader).await;
+                operator::told(&format!("{} joins with a new disk", trace::name(host)), &done);
+            }
+        }
+    }
+
     /// Adds a node, or removes one that is not active; a removed one is wiped, and may come back as a new one.
     async fn replace(&mut self, cluster: usize) {
         let world = self.world.clone();
@@ -280,7 +326,7 @@ impl Act {
             world.order(Order::Start(new));
             self.pause(100, 500).await;
             let done = join(&world, new, leader).await;
-            crate::operator::told(&format!("{} joins", trace::name(new)), &done);
+            operator::told(&format!("{} joins", trace::name(new)), &done);
             if done.is_err() {
                 world.slot(new).want(false);
                 world.order(Order::Down(new, Loss::Process));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use coffer::core::{RawRequest, Standing};
 use coffer::machine::Role;
+use coffer::raft::Consensus;
 use coffer::storage::Physical;
 use serde_json::{Value, json};
 
@@ -91,13 +92,16 @@ pub async fn found(world: &Arc<World>, cluster: usize) -> Result<(), String> {
     for member in &members[1..] {
         join(world, *member, first).await?;
     }
-    let voters = || {
-        active(world, cluster).and_then(|host| world.slot(host).running()).map_or(0, |running| {
-            use coffer::raft::Consensus;
-            running.raft.status().borrow().peers.iter().filter(|peer| peer.is_voter).count()
-        })
-    };
-    world.wait("all members vote", STEP, || voters() == members.len() && members.iter().all(|host| is_open(world, *host))).await
+    world.wait("all members vote", STEP, || is_whole(world, cluster)).await
+}
+
+/// Whether all hosts of a cluster that are to run do so, are open, and vote.
+pub fn is_whole(world: &World, cluster: usize) -> bool {
+    let Some(running) = active(world, cluster).and_then(|host| world.slot(host).running()) else { return false };
+    let status = running.raft.status();
+    let status = status.borrow();
+    let votes = |host: HostId| status.peers.iter().any(|peer| peer.is_voter && peer.member.name == world.names[host.0]);
+    world.plan.all_of(cluster).into_iter().filter(|host| world.slot(*host).is_wanted()).all(|host| is_open(world, host) && votes(host))
 }
 
 /// Has `host` join through `through`.

@@ -32,6 +32,10 @@ pub enum Fault {
     DiskError,
     /// A disk has no room for a while.
     DiskFull,
+    /// A disk loses what it had synced, and is replaced.
+    LostEnd,
+    /// A disk is replaced: a node comes back with nothing, under its old name.
+    NewDisk,
     /// A wall clock goes wrong.
     Clock,
     /// Leadership is handed on.
@@ -56,7 +60,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Kill,
         Self::Power,
         Self::Blackout,
@@ -67,6 +71,8 @@ impl Fault {
         Self::SlowDisk,
         Self::DiskError,
         Self::DiskFull,
+        Self::LostEnd,
+        Self::NewDisk,
         Self::Clock,
         Self::Transfer,
         Self::Seal,

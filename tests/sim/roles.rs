@@ -1,6 +1,7 @@
 //! Roles in replication: who follows whom, and how that changes; each step as an operator would take it, again until it is done.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use coffer::machine::Role;
@@ -140,8 +141,24 @@ pub async fn throw_out(world: &Arc<World>, primary: usize, secondary: usize, rng
     }
 }
 
+/// Two clusters do not hear each other for a while.
+async fn keep_apart(world: Arc<World>, one: usize, other: usize, time: Duration) {
+    let cut = |is_cut: bool| {
+        for (a, b) in world.plan.all_of(one).into_iter().flat_map(|a| world.plan.all_of(other).into_iter().map(move |b| (a, b))) {
+            world.net.cut(a, b, is_cut);
+            world.net.cut(b, a, is_cut);
+        }
+    };
+    // Not when everything was mended meanwhile.
+    if !world.is_mended.load(Ordering::Relaxed) {
+        cut(true);
+        tokio::time::sleep(time).await;
+        cut(false);
+    }
+}
+
 /// The secondary gives up what it has, and is filled anew; it serves nobody until it has everything.
-pub async fn fill_anew(world: &Arc<World>, clients: &Clients, primary: usize, secondary: usize) {
+pub async fn fill_anew(world: &Arc<World>, clients: &Clients, primary: usize, secondary: usize, rng: &mut Rng) {
     // What is local there goes, with all tokens, and what it takes while it is alone.
     world.doubt(secondary);
     while !matches!(role(world, secondary), Some(Role::Alone)) {
@@ -160,6 +177,10 @@ pub async fn fill_anew(world: &Arc<World>, clients: &Clients, primary: usize, se
     // What was shared before is what it shows from its first answer on.
     world.believe(secondary);
     clients.are_there(secondary, there);
+    if rng.permille(500) {
+        // It has nothing yet, and is not to show that.
+        tokio::spawn(keep_apart(world.clone(), primary, secondary, Duration::from_millis(rng.between(1000, 4000))));
+    }
     while make_root(world, secondary).await.is_err() {}
     while furnish_here(world, secondary).await.is_err() {}
 }

@@ -154,7 +154,9 @@ fn carry_out(sim: &mut turmoil::Sim<'_>, world: &Arc<World>, order: Order, now: 
                 world.net.darken(host);
                 slot.wipe();
                 sim.crash(name);
-                world.invariants.lock().expect("no holder of this lock panics").ended(host);
+                let mut invariants = world.invariants.lock().expect("no holder of this lock panics");
+                invariants.ended(host);
+                invariants.wiped(host);
             }
             Order::Start(_) => {
                 if slot.is_wanted() && slot.running().is_none() && !sim.is_host_running(name) {

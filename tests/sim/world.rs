@@ -53,6 +53,10 @@ pub struct Slot {
     pub folder: PathBuf,
     pub disk: SimDisk,
     pub clock: Arc<SimClock>,
+    /// Its log has lost what was synced: it must not start.
+    pub has_lost_log: AtomicBool,
+    /// Its disk is being replaced.
+    pub is_being_replaced: AtomicBool,
     state: Mutex<SlotState>,
 }
 
@@ -107,6 +111,7 @@ impl Slot {
     }
     /// Everything it had is gone.
     pub fn wipe(&self) {
+        self.has_lost_log.store(false, Ordering::Relaxed);
         let mut state = self.state();
         state.running = None;
         state.store = Arc::new(MemStore::new());
@@ -166,6 +171,8 @@ impl World {
             folder: folder.join(&host.name),
             disk: SimDisk::new(faults.clone(), Rng::new(plan.seed, &format!("disk {}", host.name))),
             clock: Arc::default(),
+            has_lost_log: AtomicBool::new(false),
+            is_being_replaced: AtomicBool::new(false),
             state: Mutex::new(SlotState {
                 store: Arc::new(MemStore::new()),
                 running: None,

@@ -10,6 +10,7 @@ mod primaries;
 mod readable;
 mod roots;
 mod shipped;
+mod terms;
 
 use std::collections::BTreeMap;
 
@@ -64,6 +65,8 @@ pub trait Invariant: Send {
     }
     /// A host has ended: what it told of itself may be less than before.
     fn ended(&mut self, _: HostId) {}
+    /// Everything on a host is gone.
+    fn wiped(&mut self, _: HostId) {}
 }
 
 /// All of them.
@@ -79,6 +82,7 @@ impl Invariants {
         let all: Vec<Box<dyn Invariant>> = vec![
             Box::<leaders::OneLeaderATerm>::default(),
             Box::<apply::SameEntriesSameChanges>::default(),
+            Box::<terms::TermsAreKept>::default(),
             Box::<completeness::LeadersAreComplete>::default(),
             Box::<order::IndexesAreInOrder>::default(),
             Box::<primaries::OnePrimaryAGeneration>::default(),
@@ -115,6 +119,11 @@ impl Invariants {
     /// A host has ended.
     pub fn ended(&mut self, host: HostId) {
         self.all.iter_mut().for_each(|one| one.ended(host));
+    }
+
+    /// Everything on a host is gone.
+    pub fn wiped(&mut self, host: HostId) {
+        self.all.iter_mut().for_each(|one| one.wiped(host));
     }
 
     fn named(&mut self, host: HostId, results: Vec<(&'static str, Result<(), String>)>) -> Vec<String> {
