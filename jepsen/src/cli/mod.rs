@@ -5,6 +5,7 @@
 mod bank;
 mod check;
 mod clean;
+mod damage;
 mod edn;
 mod grid;
 mod probe;
@@ -35,6 +36,7 @@ enum Command {
     Check(check::Check),
     Bank(bank::Bank),
     Clean(clean::Clean),
+    Damage(damage::Damage),
     Edn(edn::Edn),
     Grid(grid::Grid),
     Probe(probe::Probe),
@@ -57,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Bank(command) => command.run(),
         Command::Check(command) => command.run(),
         Command::Clean(command) => command.run(),
+        Command::Damage(command) => command.run(),
         Command::Edn(command) => command.run(),
         Command::Grid(command) => command.run(),
         Command::Probe(command) => command.run(),

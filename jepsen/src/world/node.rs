@@ -128,7 +128,15 @@ impl Node {
             }
             *process = Some(Process::start(&self.start, &self.namespace)?);
         }
-        self.wait("answers", Duration::from_secs(60), || self.get("sys/seal-status", "").is_some())
+        self.wait("answers", Duration::from_secs(60), || self.has_ended() || self.get("sys/seal-status", "").is_some())?;
+        if self.has_ended() { Err(format!("{}: ended as it started\n{}", self.name, self.log_end())) } else { Ok(()) }
+    }
+
+    /// Asks it to end; `has_ended` says when it has.
+    pub fn terminate(&self) {
+        if let Some(process) = self.process().as_ref() {
+            process.terminate();
+        }
     }
 
     /// kill -9. If it had ended by itself before, that is noted.
