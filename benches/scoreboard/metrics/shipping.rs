@@ -1,7 +1,8 @@
 //! Metric 13: how much a secondary takes, what it costs on the wire, and what it costs its primary.
 //!
 //! One machine holds both clusters, so a raw loss of the primary's rate is mostly the secondary's own work on the same cores. What a primary
-//! on machines of its own would lose is told by what its processes spend on a write, with a secondary and without.
+//! on machines of its own would lose is told by what its processes spend on a write, with a secondary and without; at one rate, as a primary
+//! that has less of the cores puts fewer writes together and spends more on each.
 
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,8 @@ const GAUGE: Duration = Duration::from_secs(6);
 const NEAR: &str = "0 ms one way";
 const FAR: &str = "80 ms one way";
 const ALONE: &str = "no secondary";
+const PACED: &str = "80 ms one way, half of its rate";
+const PACED_ALONE: &str = "no secondary, the same rate";
 const BEHIND: &str = "catching up, 80 ms one way";
 
 /// The metric.
@@ -60,15 +63,29 @@ impl Bench<'_> {
             self.pair.wan.become_like(Duration::from_millis(ms), 0.0)?;
             turns.push(self.streaming(name)?);
         }
+        let rate = turns.last().and_then(|far| far.values.get("writes per second")).copied().unwrap_or(0.0) / 2.0;
+        turns.push(self.paced(PACED, rate)?);
+        self.pair.in_sync(CATCH_UP)?;
+        self.pair.wan.cut()?;
+        self.pair.wan.hang_up()?;
+        turns.push(self.paced(PACED_ALONE, rate)?);
+        self.pair.wan.mend()?;
+        self.pair.wan.hang_up()?;
         Ok(turns)
     }
 
-    fn load(&self) -> anyhow::Result<(Outcome, Counters)> {
+    fn paced(&mut self, name: &str, rate: f64) -> anyhow::Result<Turn> {
+        self.stage.say(name);
+        let (outcome, used) = self.load(Pace::Open { rate })?;
+        Ok(turn(name, &outcome, &used))
+    }
+
+    fn load(&self, pace: Pace) -> anyhow::Result<(Outcome, Counters)> {
         let settings = &self.stage.settings;
         let plan = Plan {
             target: self.pair.primary.target()?,
             work: Work::Write,
-            pace: Pace::Closed,
+            pace,
             clients: CLIENTS,
             keys: settings.keys,
             value_bytes: settings.value_bytes,
@@ -96,7 +113,7 @@ impl Bench<'_> {
         self.pair.in_sync(CATCH_UP)?;
         self.pair.wan.cut()?;
         self.pair.wan.hang_up()?;
-        let (outcome, used) = self.load()?;
+        let (outcome, used) = self.load(Pace::Closed)?;
         Ok(turn(ALONE, &outcome, &used))
     }
 
@@ -129,7 +146,7 @@ impl Bench<'_> {
         std::thread::sleep(GAUGE);
         let (before, kept) = (self.pair.wan.count()?, self.pair.kept_bytes());
         let (begun, (_, first)) = (Instant::now(), self.pair.positions()?);
-        let (outcome, used) = self.load()?;
+        let (outcome, used) = self.load(Pace::Closed)?;
         self.pair.in_sync(CATCH_UP)?;
         let (seconds, (_, last)) = (begun.elapsed().as_secs_f64(), self.pair.positions()?);
         std::thread::sleep(GAUGE);
@@ -176,8 +193,14 @@ fn lines(rounds: &Rounds) -> Vec<Line> {
         Line::new(BEHIND, "records/s", true, value(BEHIND, "records per second")),
         Line::new("catching up against live", "times", true, of(rate(FAR), rate(BEHIND), |live, behind| behind / live))
             .bar("moonshot", 3.0),
-        Line::new("primary's work for a write, more with a secondary", "%", false, of(cpu(ALONE), cpu(FAR), |a, b| (b / a - 1.0) * 100.0))
-            .bar("gate", 5.0),
+        Line::new(
+            "primary's work for a write at one rate, more with a secondary",
+            "%",
+            false,
+            of(cpu(PACED_ALONE), cpu(PACED), |a, b| (b / a - 1.0) * 100.0),
+        )
+        .bar("gate", 5.0),
+        Line::new("primary's work for a write, no secondary", "us", false, value(PACED_ALONE, "primary cpu us a write")),
         Line::new("primary's rate, less with a secondary on the same cores", "%", false, of(writes(ALONE), writes(FAR), loss)),
     ]
 }
