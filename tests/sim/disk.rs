@@ -184,10 +184,14 @@ impl SimDisk {
         let (Some((path, bytes)), Some(mark)) = (newest, state.files.get(&mark)) else { return false };
         let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let segment = u64::from_str_radix(&name, 16).unwrap_or(0);
-        // Two copies of the place, as `raft::log_file` writes them: the segment's number, and the byte in it.
+        // Two copies of the place, as `raft::log_file` writes them: the segment's number, the byte in it, and a sum of both. One may be torn.
         let mark = locked(mark);
-        let number = |at: usize| mark.now.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
-        let marked = [0, 64].into_iter().filter_map(|copy| number(copy).zip(number(copy + 8))).max();
+        let copy = |at: usize| {
+            let (place, sum) = mark.now.get(at..at + 20)?.split_at(16);
+            let number = |at: usize| place[at..at + 8].try_into().ok().map(u64::from_be_bytes);
+            (crc32fast::hash(place).to_be_bytes() == *sum).then_some((number(0)?, number(8)?))
+        };
+        let marked = [0, 64].into_iter().filter_map(copy).max();
         let Some((_, at)) = marked.filter(|(of, at)| *of == segment && *at > LOSABLE) else { return false };
         let mut bytes = locked(bytes);
         let Bytes { now, durable, pending } = &mut *bytes;
