@@ -32,6 +32,7 @@ const JEPSEN_LAYERS: &[(&str, &[&str])] = &[
     ("check", &["core"]),
     ("client", &["core"]),
     ("world", &["core", "client"]),
+    ("damage", &["core", "client", "world"]),
     ("nemesis", &["core", "check", "client", "world"]),
     ("work", &["core", "check", "client", "world", "nemesis"]),
     ("report", &["core", "check"]),

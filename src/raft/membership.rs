@@ -23,7 +23,7 @@ const HAND_OVER_WAIT: Duration = Duration::from_secs(5);
 /// How far behind the furthest voter an heir may be: the first entry of a new leader may not have reached all.
 const HEIR_LAG_MAX: u64 = 2;
 /// A voter that answered nothing for so long counts as one that is gone.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 /// As often, a `BUSY_PAUSE` each, a new leader waits to hear of them.
 const ANSWER_RETRIES: u32 = 20;
 /// Another change, such as a promotion, is waited for this long.
@@ -61,6 +61,7 @@ pub async fn remove(raft: &Core, id: NodeId) -> Result<(), MembershipError> {
         (membership.get_node(&id.0).is_some(), voters.contains(&id.0), voters.len())
     };
     if !is_known {
+        is_settled(raft).await?;
         return Err(MembershipError::Unknown);
     }
     if is_voter && voters == 1 {
@@ -71,6 +72,22 @@ pub async fn remove(raft: &Core, id: NodeId) -> Result<(), MembershipError> {
     }
     let change = if is_voter { ChangeMembers::RemoveVoters([id.0].into()) } else { ChangeMembers::RemoveNodes([id.0].into()) };
     change_members(raft, change, false).await
+}
+
+/// Waits until the membership is committed: whom it lacks may otherwise be back with the next leader.
+async fn is_settled(raft: &Core) -> Result<(), MembershipError> {
+    for _ in 0..BUSY_RETRIES {
+        let is_committed = {
+            let metrics = raft.metrics();
+            let now = metrics.borrow_watched();
+            now.membership_config.log_id() == now.committed_membership_config.log_id()
+        };
+        if is_committed {
+            return Ok(());
+        }
+        tokio::time::sleep(BUSY_PAUSE).await;
+    }
+    Err(MembershipError::Busy("another change of members is not committed yet".to_owned()))
 }
 
 /// Without a voter that answers, those that do may be no majority of the rest: then the change itself could not end, nor any after it.

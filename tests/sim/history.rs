@@ -59,6 +59,11 @@ impl Histories {
         }
     }
 
+    /// Whether nothing is added to it any more.
+    pub fn is_closed(&self, workload: &'static str) -> bool {
+        self.inner().closed.contains(workload)
+    }
+
     /// One workload's.
     pub fn of(&self, workload: &'static str) -> History {
         self.inner().all.get(workload).cloned().unwrap_or_default()

@@ -14,6 +14,7 @@ mod host;
 mod invariants;
 mod kv;
 mod liveness;
+mod members;
 mod mounts;
 mod nemesis;
 mod net;

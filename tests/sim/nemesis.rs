@@ -5,14 +5,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use coffer::machine::Role;
-use coffer::raft::Consensus;
 use coffer::storage::Physical;
 use serde_json::{Value, json};
 
 use crate::clients::Clients;
 use crate::disk::Loss;
 use crate::net::{HostId, now};
-use crate::operator::{self, active, ask, join, role};
+use crate::operator::{active, ask, role};
 use crate::plan::{Fault, Weather};
 use crate::rng::Rng;
 use crate::world::{Order, World};
@@ -55,14 +54,16 @@ pub async fn mend(world: &Arc<World>) {
     }
 }
 
-struct Act {
-    world: Arc<World>,
-    clients: Arc<Clients>,
-    rng: Rng,
+/// One fault that is being carried out.
+pub struct Act {
+    pub world: Arc<World>,
+    pub clients: Arc<Clients>,
+    pub rng: Rng,
 }
 
 impl Act {
-    async fn pause(&mut self, least_ms: u64, most_ms: u64) {
+    /// Waits for so long.
+    pub async fn pause(&mut self, least_ms: u64, most_ms: u64) {
         tokio::time::sleep(Duration::from_millis(self.rng.between(least_ms, most_ms))).await;
     }
 
@@ -76,7 +77,7 @@ impl Act {
     }
 
     /// The active node now and then, else any.
-    fn victim(&mut self, cluster: usize) -> HostId {
+    pub fn victim(&mut self, cluster: usize) -> HostId {
         let wanted = self.wanted(cluster);
         match active(&self.world, cluster) {
             Some(active) if self.rng.permille(500) => active,
@@ -85,7 +86,7 @@ impl Act {
     }
 
     /// Whether a cluster can lose one more host and still have a majority.
-    fn can_spare(&self, cluster: usize) -> bool {
+    pub fn can_spare(&self, cluster: usize) -> bool {
         let wanted = self.wanted(cluster);
         let up = wanted.iter().filter(|host| self.world.net.listens(**host)).count();
         up > wanted.len() / 2 + 1
@@ -199,21 +200,7 @@ impl Act {
                     slot.disk.break_it(|faults| faults.is_full = false);
                 }
             }
-            Fault::LostEnd | Fault::NewDisk => {
-                // One of a cluster at a time: more would be a majority that lost what it had acknowledged.
-                let is_one = world.plan.all_of(cluster).iter().all(|host| !world.slot(*host).is_being_replaced.load(Ordering::Relaxed));
-                if !is_one || !operator::is_whole(&world, cluster) {
-                    return;
-                }
-                let host = self.victim(cluster);
-                world.slot(host).is_being_replaced.store(true, Ordering::Relaxed);
-                self.replace_disk(host, fault == Fault::LostEnd).await;
-                let is_back = || !world.slot(host).is_wanted() || operator::is_whole(&world, cluster);
-                // If it does not come back, it is left alone, and the last look at everything shows it.
-                if world.wait("it votes again", operator::STEP, is_back).await.is_ok() {
-                    world.slot(host).is_being_replaced.store(false, Ordering::Relaxed);
-                }
-            }
+            Fault::LostEnd | Fault::NewDisk => self.change_disk(cluster, fault == Fault::LostEnd).await,
             Fault::Clock => {
                 world.did("clock");
                 let slot = world.slot(self.victim(cluster));
@@ -229,7 +216,7 @@ impl Act {
                 let primary = (0..world.plan.sizes.len()).find(|cluster| takes_writes(&world, *cluster)).unwrap_or(0);
                 self.at_active(primary, "rotate", "sys/rotate", json!({})).await;
             }
-            Fault::Members => self.replace(cluster).await,
+            Fault::Members => self.change_members(cluster).await,
             Fault::Roles | Fault::Force | Fault::Revoke | Fault::Refill => {
                 // One change at a time.
                 if world.plan.sizes.len() < 2 || world.is_swapping.swap(true, Ordering::Relaxed) {
@@ -279,91 +266,6 @@ impl Act {
         if matches!(ask(&self.world, host, "PUT", path, &self.world.root(cluster), &body).await, Ok((200..300, _))) {
             self.world.did(what);
         }
-    }
-
-    /// A host comes back with an empty disk, and joins as if it were new; before that it is started with one that lost most of its log
-    /// perhaps, which must not be opened.
-    async fn replace_disk(&mut self, host: HostId, loses_end: bool) {
-        let world = self.world.clone();
-        let slot = world.slot(host);
-        world.order(Order::Down(host, Loss::Power));
-        self.pause(50, 500).await;
-        // Another act may have started it again.
-        if loses_end && slot.running().is_none() {
-            if !slot.disk.lose_end(&slot.folder.join("raft")) {
-                return world.order(Order::Start(host));
-            }
-            world.did("lost end");
-            slot.has_lost_log.store(true, Ordering::Relaxed);
-            world.order(Order::Start(host));
-            self.pause(1000, 4000).await;
-        }
-        world.did("new disk");
-        world.order(Order::Wipe(host));
-        self.pause(50, 500).await;
-        if slot.is_wanted() {
-            world.order(Order::Start(host));
-            self.pause(100, 500).await;
-            // Whatever comes of it: those that have lost their way in are looked after.
-            if let Some(leader) = active(&world, slot.cluster).filter(|leader| *leader != host) {
-                let done = join(&world, host, leader).await;
-                operator::told(&format!("{} joins with a new disk", trace::name(host)), &done);
-            }
-        }
-    }
-
-    /// Adds a node, or removes one that is not active; a removed one is wiped, and may come back as a new one.
-    async fn replace(&mut self, cluster: usize) {
-        let world = self.world.clone();
-        let all = world.plan.all_of(cluster);
-        let (inside, outside): (Vec<HostId>, Vec<HostId>) = all.into_iter().partition(|host| world.slot(*host).is_wanted());
-        let Some(leader) = active(&world, cluster) else { return };
-        let grows = inside.len() <= world.plan.sizes[cluster];
-        if let Some(new) = outside.first().copied().filter(|_| grows) {
-            world.did("join");
-            world.slot(new).want(true);
-            world.order(Order::Wipe(new));
-            world.order(Order::Start(new));
-            self.pause(100, 500).await;
-            let done = join(&world, new, leader).await;
-            operator::told(&format!("{} joins", trace::name(new)), &done);
-            if done.is_err() {
-                world.slot(new).want(false);
-                world.order(Order::Down(new, Loss::Process));
-                self.remove(cluster, new).await;
-            }
-        } else {
-            let Some(old) = inside.into_iter().find(|host| *host != leader) else { return };
-            if !self.can_spare(cluster) {
-                return;
-            }
-            world.did("remove");
-            if self.remove(cluster, old).await {
-                world.slot(old).want(false);
-                self.pause(200, 3000).await;
-                world.order(Order::Wipe(old));
-            }
-        }
-    }
-
-    async fn remove(&mut self, cluster: usize, host: HostId) -> bool {
-        let body = json!({ "server_id": self.world.names[host.0] });
-        for _ in 0..40 {
-            if let Some(leader) = active(&self.world, cluster)
-                && let Ok((200..300, _)) =
-                    ask(&self.world, leader, "PUT", "sys/storage/raft/remove-peer", &self.world.root(cluster), &body).await
-            {
-                return true;
-            }
-            self.pause(200, 600).await;
-            let is_member = active(&self.world, cluster)
-                .and_then(|leader| self.world.slot(leader).running())
-                .is_none_or(|running| running.raft.status().borrow().peers.iter().any(|peer| peer.member.name == self.world.names[host.0]));
-            if !is_member {
-                return true;
-            }
-        }
-        false
     }
 }
 

@@ -115,7 +115,7 @@ pub fn run(plan: Plan, folder: &std::path::Path) -> Report {
     }
     if world.failures().is_empty() {
         for workload in WORKLOADS {
-            if let Err(why) = check::history(workload, &clients.histories.of(workload)) {
+            if let Err(why) = check::history(workload, &clients.histories.of(workload), clients.histories.is_closed(workload)) {
                 world.fail(why);
             }
         }

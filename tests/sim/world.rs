@@ -55,8 +55,6 @@ pub struct Slot {
     pub clock: Arc<SimClock>,
     /// Its log has lost what was synced: it must not start.
     pub has_lost_log: AtomicBool,
-    /// Its disk is being replaced.
-    pub is_being_replaced: AtomicBool,
     state: Mutex<SlotState>,
 }
 
@@ -146,6 +144,8 @@ pub struct World {
     pub is_mended: AtomicBool,
     /// Roles are being changed.
     pub is_swapping: AtomicBool,
+    /// Of each cluster: members or disks are being changed.
+    pub is_changing: Vec<AtomicBool>,
     /// A promotion was forced already.
     pub is_forced: AtomicBool,
     /// What opens clusters: see `seal`.
@@ -172,7 +172,6 @@ impl World {
             disk: SimDisk::new(faults.clone(), Rng::new(plan.seed, &format!("disk {}", host.name))),
             clock: Arc::default(),
             has_lost_log: AtomicBool::new(false),
-            is_being_replaced: AtomicBool::new(false),
             state: Mutex::new(SlotState {
                 store: Arc::new(MemStore::new()),
                 running: None,
@@ -183,6 +182,7 @@ impl World {
         });
         let slots = slots.collect();
         let names = Arc::new(plan.names());
+        let is_changing = (0..plan.sizes.len()).map(|_| AtomicBool::new(false)).collect();
         let belief = vec![(0, true); plan.sizes.len()].into();
         let invariants = Mutex::new(Invariants::new(&plan));
         Arc::new(Self {
@@ -193,6 +193,7 @@ impl World {
             plan,
             is_mended: AtomicBool::new(false),
             is_swapping: AtomicBool::new(false),
+            is_changing,
             is_forced: AtomicBool::new(false),
             safe: Mutex::default(),
             belief,
