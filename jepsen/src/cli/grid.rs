@@ -18,6 +18,8 @@ use crate::world::topo::Topology;
 
 /// What is killed at a place must reach it first.
 const WAIT_MS: u64 = 4000;
+/// The same, where it is reached by what another hand does.
+const WAIT_LONG_MS: u64 = 15_000;
 /// A new cluster is made once, before there is anybody who could arm anything.
 const NOT_WHILE_RUNNING: &[&str] = &["init-commit.before", "init-commit.after"];
 
@@ -36,6 +38,10 @@ pub struct Grid {
     /// Clusters and nodes.
     #[arg(long, default_value = "3")]
     topo: String,
+    /// What is done meanwhile by another hand, so that its places are reached: role, forced, revoke, reseed. Give workloads that bear it, as
+    /// fence,converge for changes of roles.
+    #[arg(long, value_delimiter = ',')]
+    with: Vec<String>,
     /// What clients do.
     #[arg(long, value_delimiter = ',', default_value = "register,set,uses,lease,policy,audit,seal")]
     workload: Vec<String>,
@@ -115,12 +121,38 @@ impl Grid {
         rng.shuffle(&mut cells);
         let mut at_ms = 2000;
         let mut acts = Vec::new();
+        let for_ms = if self.with.is_empty() { WAIT_MS } else { WAIT_LONG_MS };
         for (cluster, fault) in cells {
-            acts.push(Act { at_ms, for_ms: WAIT_MS, cluster, fault, dice: rng.next_u64() >> 1 });
+            acts.push(Act { at_ms, for_ms, cluster, fault, dice: rng.next_u64() >> 1 });
             // Acts of one hand wait for each other: early is soon enough.
             at_ms += 1000;
         }
-        Ok(Plan { hands: vec![acts] })
+        let mut hands = vec![acts];
+        hands.extend(self.meanwhile(topology, hands[0].len(), &mut rng)?);
+        Ok(Plan { hands })
+    }
+
+    /// What another hand does, about as often as there are cells.
+    fn meanwhile(&self, topology: &Topology, times: usize, rng: &mut Rng) -> Result<Option<Vec<Act>>, String> {
+        let mut faults = Vec::new();
+        for name in &self.with {
+            let known = [Fault::Role, Fault::Forced, Fault::Revoke, Fault::Reseed];
+            let kinds = known.each_ref().map(Fault::kind).join(", ");
+            let found = known.into_iter().find(|fault| fault.kind() == name);
+            faults.push(found.ok_or_else(|| format!("nothing to do meanwhile is called `{name}`: there are {kinds}"))?);
+        }
+        let cluster = topology.clusters.first().map(|(name, _, _)| name.clone()).unwrap_or_default();
+        if topology.clusters.len() < 2 && !faults.is_empty() {
+            return Err(format!("{} takes two clusters: --topo P3+S3", self.with.join(", ")));
+        }
+        let act = |(fault, n): (&Fault, u64)| Act {
+            at_ms: 2000 + n * 1000,
+            for_ms: 500,
+            cluster: cluster.clone(),
+            fault: fault.clone(),
+            dice: rng.next_u64() >> 1,
+        };
+        Ok((!faults.is_empty()).then(|| faults.iter().cycle().zip(0..times as u64).map(act).collect()))
     }
 
     fn conclude(&self, verdict: &Verdict, order: &Order) -> ExitCode {

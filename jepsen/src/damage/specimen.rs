@@ -158,7 +158,7 @@ impl<'c> Specimen<'c> {
             Some(reply) if reply.status < 500 => return Outcome::Wrong(format!("the names: {reply:.300?}")),
             _ => drop(refuses.get_or_insert("the names are not listed".to_owned())),
         }
-        if !ask("PUT", &format!("{MOUNT}/fresh"), Some(json!({ "v": 4 }))).is_some_and(|reply| reply.status < 300) {
+        if ask("PUT", &format!("{MOUNT}/fresh"), Some(json!({ "v": 4 }))).is_none_or(|reply| reply.status >= 300) {
             refuses.get_or_insert("a new secret cannot be written".to_owned());
         }
         if node.has_ended() { Outcome::Stopped } else { refuses.map_or(Outcome::Whole, Outcome::Refuses) }

@@ -56,9 +56,13 @@ pub fn revoke(context: &Context) -> Result<Installed, String> {
 /// What was refused.
 pub fn reseed(context: &Context, dice: u64) -> Result<Installed, String> {
     let (primary, secondary) = ends(context)?;
-    secondary.must(&format!("{API}/secondary/disable"), &json!({}))?;
-    until("the secondary is on its own", LONG, || secondary.replication()["mode"] == "disabled")?;
-    enable(primary, secondary)?;
+    // Each step again until it is done: another hand may kill nodes meanwhile, and a secondary must not be left on its own.
+    let is = |mode: &str| secondary.replication()["mode"] == mode;
+    until("the secondary is on its own", LONG, || {
+        let disable = format!("{API}/secondary/disable");
+        is("disabled") || (secondary.must(&disable, &json!({})).is_ok() && is("disabled"))
+    })?;
+    until("the secondary is one again", LONG, || enable(primary, secondary).is_ok() || is("secondary"))?;
     std::thread::sleep(Duration::from_millis(dice % 400));
     let killed = secondary.active().or(secondary.nodes.first()).map(|node| {
         node.kill();
