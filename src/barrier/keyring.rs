@@ -53,14 +53,17 @@ impl TermKey {
     fn new(key: Secret<Vec<u8>>, installed: Timestamp) -> Result<Self, Unopened> {
         Ok(Self { cipher: AeadKey::new(key.expose())?, key, installed })
     }
+}
 
-    fn is_same(&self, other: &Self) -> bool {
+impl PartialEq for TermKey {
+    fn eq(&self, other: &Self) -> bool {
         self.key.same_as(other.key.expose())
     }
 }
 
-/// The data keys of a replication set, and those that this cluster had before it followed its primary.
-#[derive(Clone)]
+/// The data keys of a replication set, and those that this cluster had before it followed its primary. Two are equal if they encrypt and
+/// decrypt the same.
+#[derive(Clone, PartialEq)]
 pub struct Keyring {
     terms: BTreeMap<KeyTerm, TermKey>,
     newest: KeyTerm,
@@ -114,16 +117,6 @@ impl Keyring {
         self.terms.get(&term).into_iter().chain(former).map(|key| &key.cipher)
     }
 
-    /// Whether another one encrypts and decrypts the same.
-    pub fn is_same(&self, other: &Self) -> bool {
-        let are_same = |(one, key): (&KeyTerm, &TermKey), (other, their): (&KeyTerm, &TermKey)| one == other && key.is_same(their);
-        self.newest == other.newest
-            && self.terms.len() == other.terms.len()
-            && self.former.len() == other.former.len()
-            && self.terms.iter().zip(&other.terms).all(|(one, other)| are_same(one, other))
-            && self.former.iter().zip(&other.former).all(|((one, key), (other, their))| are_same((one, key), (other, their)))
-    }
-
     /// What may be shown of the newest key.
     pub fn info(&self) -> TermInfo {
         TermInfo { term: self.newest, installed: self.terms[&self.newest].installed }
@@ -156,7 +149,7 @@ impl Keyring {
     /// If the root key is another one or the bytes were changed.
     pub fn with_former(mut self, root_key: &AeadKey, former: &[u8]) -> Result<Self, KeyringError> {
         self.former = read(former, FORMER_CONTEXT, root_key)?;
-        self.former.retain(|(term, key)| !self.terms.get(term).is_some_and(|ours| ours.is_same(key)));
+        self.former.retain(|(term, key)| self.terms.get(term) != Some(key));
         Ok(self)
     }
 }
@@ -211,7 +204,7 @@ mod tests {
             assert_eq!(of_set(&held), primaries, "one key of term 2 for each primary");
             assert_eq!(held.ciphers(KeyTerm(1)).count(), 1, "what all have is not kept twice");
         }
-        assert!(!held.is_same(&shared) && held.is_same(&held.clone()));
+        assert!(held != shared && held == held.clone());
         assert_eq!(of_set(&Keyring::decrypt(&root, &held.encrypt(&root, &source)).unwrap()), 1, "the set's row has the set's keys");
     }
 }

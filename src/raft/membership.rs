@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
-use openraft::{ChangeMembers, Instant as _};
+use openraft::{ChangeMembers, Instant as _, RaftMetrics};
 
 use super::MembershipError;
 use super::adapter::StateMachine;
@@ -24,8 +24,10 @@ const HAND_OVER_WAIT: Duration = Duration::from_secs(5);
 const HEIR_LAG_MAX: u64 = 2;
 /// A voter that answered nothing for so long counts as one that is gone.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
-/// As often, a `BUSY_PAUSE` each, a new leader waits to hear of them.
-const ANSWER_RETRIES: u32 = 20;
+/// As long, a new leader waits to hear of them.
+const HEAR_WAIT: Duration = Duration::from_secs(2);
+/// As long, a change that is under way may take to be committed.
+const SETTLE_WAIT: Duration = Duration::from_secs(5);
 /// Another change, such as a promotion, is waited for this long.
 const BUSY_RETRIES: u32 = 50;
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
@@ -61,8 +63,9 @@ pub async fn remove(raft: &Core, id: NodeId) -> Result<(), MembershipError> {
         (membership.get_node(&id.0).is_some(), voters.contains(&id.0), voters.len())
     };
     if !is_known {
-        is_settled(raft).await?;
-        return Err(MembershipError::Unknown);
+        let settled = raft.wait(Some(SETTLE_WAIT)).metrics(is_settled, "the membership is committed").await;
+        let busy = || MembershipError::Busy("another change of members is not committed yet".to_owned());
+        return Err(settled.map_or_else(|_| busy(), |_| MembershipError::Unknown));
     }
     if is_voter && voters == 1 {
         return Err(MembershipError::Busy("the last voter cannot be removed".to_owned()));
@@ -74,49 +77,33 @@ pub async fn remove(raft: &Core, id: NodeId) -> Result<(), MembershipError> {
     change_members(raft, change, false).await
 }
 
-/// Waits until the membership is committed: whom it lacks may otherwise be back with the next leader.
-async fn is_settled(raft: &Core) -> Result<(), MembershipError> {
-    for _ in 0..BUSY_RETRIES {
-        let is_committed = {
-            let metrics = raft.metrics();
-            let now = metrics.borrow_watched();
-            now.membership_config.log_id() == now.committed_membership_config.log_id()
-        };
-        if is_committed {
-            return Ok(());
-        }
-        tokio::time::sleep(BUSY_PAUSE).await;
-    }
-    Err(MembershipError::Busy("another change of members is not committed yet".to_owned()))
+/// Whether the newest membership is committed: whom it lacks may otherwise be back with the next leader.
+pub fn is_settled(now: &RaftMetrics<Types>) -> bool {
+    now.membership_config.log_id() == now.committed_membership_config.log_id()
+}
+
+/// How many voters there are besides `id`, and how many of them answer this leader.
+fn voters_without(id: NodeId, now: &RaftMetrics<Types>) -> (usize, usize) {
+    let left: Vec<u64> = now.membership_config.membership().voter_ids().filter(|voter| *voter != id.0).collect();
+    let answered = |voter: &u64| now.heartbeat.as_ref().and_then(|acked| acked.get(voter).copied().flatten());
+    let answers = |voter: &&u64| **voter == now.id || answered(voter).is_some_and(|at| at.elapsed() < ANSWERS_WITHIN);
+    (left.len(), left.iter().filter(answers).count())
 }
 
 /// Without a voter that answers, those that do may be no majority of the rest: then the change itself could not end, nor any after it.
 async fn leaves_a_majority(raft: &Core, id: NodeId) -> Result<(), MembershipError> {
-    let me = *raft.node_id();
-    let mut tries = 0;
-    loop {
-        let (left, answering) = {
-            let metrics = raft.metrics();
-            let now = metrics.borrow_watched();
-            let left: Vec<u64> = now.membership_config.membership().voter_ids().filter(|voter| *voter != id.0).collect();
-            let answered = |voter: &u64| now.heartbeat.as_ref().and_then(|acked| acked.get(voter).copied().flatten());
-            let answers = |voter: &&u64| **voter == me || answered(voter).is_some_and(|at| at.elapsed() < ANSWERS_WITHIN);
-            (left.len(), left.iter().filter(answers).count())
-        };
-        if answering > left / 2 {
-            return Ok(());
-        }
-        // A new leader has not heard of all yet.
-        if tries == ANSWER_RETRIES {
-            let why = format!(
-                "it would leave {left} voters, of which {answering} answer: no majority, so nothing could be written any more; \
-                 bring the others back, or remove them, first"
-            );
-            return Err(MembershipError::Busy(why));
-        }
-        tries += 1;
-        tokio::time::sleep(BUSY_PAUSE).await;
-    }
+    let is_majority = move |now: &RaftMetrics<Types>| {
+        let (left, answering) = voters_without(id, now);
+        answering > left / 2
+    };
+    let found = raft.wait(Some(HEAR_WAIT)).metrics(is_majority, "a majority without that voter").await;
+    found.map(|_| ()).map_err(|_| {
+        let (left, answering) = voters_without(id, &raft.metrics().borrow_watched());
+        MembershipError::Busy(format!(
+            "it would leave {left} voters, of which {answering} answer: no majority, so nothing could be written any more; \
+             bring the others back, or remove them, first"
+        ))
+    })
 }
 
 /// Hands leadership to the voter that lacks the fewest entries.
@@ -133,7 +120,7 @@ pub async fn hand_over(raft: &Core) -> Result<(), MembershipError> {
     };
     let heir = heir.ok_or_else(|| MembershipError::Busy("no other voter could take over".to_owned()))?;
     raft.trigger().transfer_leader(heir).await.map_err(|error| MembershipError::Busy(error.to_string()))?;
-    let is_moved = move |now: &openraft::RaftMetrics<Types>| now.current_leader.is_some_and(|leader| leader != me);
+    let is_moved = move |now: &RaftMetrics<Types>| now.current_leader.is_some_and(|leader| leader != me);
     let moved = raft.wait(Some(HAND_OVER_WAIT)).metrics(is_moved, "another node leads after a transfer").await;
     moved.map(|_| ()).map_err(|_| MembershipError::Busy("no other voter took over in time".to_owned()))
 }

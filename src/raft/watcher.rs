@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use super::adapter::StateMachine;
 use super::contact::{Heard, RoundTrips, contacts};
 use super::fatal::stop_process;
+use super::membership::is_settled;
 use super::removal::Removal;
 use super::types::Types;
 use super::{Peer, RaftStatus, metrics};
@@ -178,7 +179,7 @@ fn has_quorum(metrics: &RaftMetrics<Types>, lease: Duration) -> bool {
 fn ripe_learner(metrics: &RaftMetrics<Types>) -> Option<u64> {
     let replication = metrics.replication.as_ref()?;
     let membership = metrics.membership_config.membership();
-    if metrics.state != ServerState::Leader || metrics.membership_config.log_id() != metrics.committed_membership_config.log_id() {
+    if metrics.state != ServerState::Leader || !is_settled(metrics) {
         return None;
     }
     let last = metrics.last_log_index.unwrap_or(0);

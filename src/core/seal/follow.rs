@@ -63,9 +63,7 @@ impl Seal {
     fn followed(&self, held: &Keys) -> Result<Option<Keys>, SealError> {
         match self.open_keyring(&held.root)? {
             None => Ok(None),
-            Some(Ok(keyring)) => {
-                Ok((!keyring.is_same(&held.keyring)).then(|| Keys { root: held.root.clone(), keyring: Arc::new(keyring) }))
-            }
+            Some(Ok(keyring)) => Ok((keyring != *held.keyring).then(|| Keys { root: held.root.clone(), keyring: Arc::new(keyring) })),
             Some(Err(KeyringError::Damaged)) => Err(SealError::failed("the stored keyring is damaged")),
             Some(Err(KeyringError::WrongRootKey)) => {
                 let wrong = || SealError::failed("the root key has changed and was not handed over");

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::super::join::{JoinClient, JoinTarget, Joins};
+use super::super::join::{JoinAnswer, JoinClient, JoinTarget, Joins};
 use super::super::node_identity::NodeIdentity;
 use super::super::testing::OneNode;
 use super::super::{Context, keys};
-use super::{FirstRows, InitAnswer, InitRequest, Seal, SealParts, SealStatus, UnsealRequest};
+use super::{FirstRows, InitAnswer, InitRequest, Seal, SealError, SealParts, SealStatus, UnsealRequest};
 use crate::barrier::Txn;
 use crate::crypto::entropy::{OsEntropy, random_base62};
 use crate::engine::EngineError;
@@ -131,6 +131,11 @@ impl Node {
     pub async fn init(&self, shares: i64, threshold: i64) -> InitAnswer {
         let request = InitRequest { secret_shares: shares, secret_threshold: threshold, ..InitRequest::default() };
         self.seal.init(request).await.unwrap()
+    }
+
+    /// Finds the cluster to join through `addr`.
+    pub async fn find(&self, addr: &str) -> Result<JoinAnswer, SealError> {
+        self.seal.join(serde_json::from_value(json!({ "leader_api_addr": addr })).unwrap()).await
     }
 
     pub async fn unseal(&self, key: &str) -> Result<SealStatus, String> {

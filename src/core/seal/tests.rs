@@ -240,17 +240,21 @@ async fn another_root_key_is_followed_where_it_was_handed_over_and_seals_otherwi
     }
 }
 
-#[tokio::test]
-async fn a_joining_node_is_taken_in_by_the_shares_of_the_cluster() {
+/// A cluster of one node, `a`, and another node that can reach it.
+async fn leader_and_joiner(shares: i64, threshold: usize) -> (Node, Node, InitAnswer) {
     let net = Arc::new(Net::default());
     let (leader, joiner) = (Node::new(&net, "a"), Node::new(&net, "b"));
-    let answer = leader.init(3, 2).await;
-    leader.unseal_all(&answer.keys[..2]).await;
+    let answer = leader.init(shares, threshold as i64).await;
+    leader.unseal_all(&answer.keys[..threshold]).await;
+    (leader, joiner, answer)
+}
 
-    let request = |addr: &str| serde_json::from_value(serde_json::json!({ "leader_api_addr": addr })).unwrap();
-    let refused = joiner.seal.join(request("nobody")).await.unwrap_err().to_string();
+#[tokio::test]
+async fn a_joining_node_is_taken_in_by_the_shares_of_the_cluster() {
+    let (leader, joiner, answer) = leader_and_joiner(3, 2).await;
+    let refused = joiner.find("nobody").await.unwrap_err().to_string();
     assert_eq!(refused, "failed to join raft cluster: connection refused");
-    assert!(joiner.seal.join(request("a")).await.unwrap().joined);
+    assert!(joiner.find("a").await.unwrap().joined);
     let status = joiner.seal.status().unwrap();
     assert_eq!((status.initialized, status.sealed, status.t, status.n), (true, true, 2, 3));
 
@@ -269,11 +273,8 @@ async fn a_joining_node_is_taken_in_by_the_shares_of_the_cluster() {
 
 #[tokio::test]
 async fn a_cluster_that_was_rekeyed_while_a_node_waits_to_join_is_joined_by_its_new_shares() {
-    let net = Arc::new(Net::default());
-    let (leader, joiner) = (Node::new(&net, "a"), Node::new(&net, "b"));
-    let old = leader.init(3, 3).await;
-    leader.unseal_all(&old.keys).await;
-    joiner.seal.join(serde_json::from_value(serde_json::json!({ "leader_api_addr": "a" })).unwrap()).await.unwrap();
+    let (leader, joiner, old) = leader_and_joiner(3, 3).await;
+    joiner.find("a").await.unwrap();
     joiner.unseal(&old.keys[0]).await.unwrap();
 
     let nonce = leader.seal.rekey_start(&RekeyRequest { secret_shares: 2, secret_threshold: 2, ..RekeyRequest::default() }).unwrap().nonce;
@@ -342,22 +343,18 @@ async fn a_rekey_that_breaks_off_leaves_shares_that_unseal() {
 /// It has lost what it acknowledged, which must not count in a majority as if it had not.
 #[tokio::test]
 async fn a_voter_that_joins_with_nothing_is_removed_first() {
-    let net = Arc::new(Net::default());
-    let (leader, joiner) = (Node::new(&net, "a"), Node::new(&net, "b"));
-    let answer = leader.init(1, 1).await;
-    leader.unseal_all(&answer.keys).await;
+    let (leader, joiner, answer) = leader_and_joiner(1, 1).await;
     let id = crate::types::NodeId::of_name("b");
     let member = crate::raft::Member { name: "b".into(), ..crate::raft::Member::default() };
     leader.raft.seat(crate::raft::Peer { id, member, is_voter: true });
-    let join = || joiner.seal.join(serde_json::from_value(serde_json::json!({ "leader_api_addr": "a" })).unwrap());
-    join().await.unwrap();
+    joiner.find("a").await.unwrap();
     // Before it is out of the group it gets nothing that it could answer Raft with.
     leader.raft.keeps_peers.store(true, std::sync::atomic::Ordering::Relaxed);
     let refused = joiner.unseal(&answer.keys[0]).await.unwrap_err();
     assert!(refused.contains("votes in this cluster and cannot be removed now"), "{refused}");
     assert!(joiner.seal.identity().current().is_none());
     leader.raft.keeps_peers.store(false, std::sync::atomic::Ordering::Relaxed);
-    join().await.unwrap();
+    joiner.find("a").await.unwrap();
     joiner.unseal_all(&answer.keys).await;
     assert!(joiner.seal.identity().current().is_some() && leader.raft.removed.lock().unwrap().contains(&id));
 }
