@@ -44,12 +44,27 @@ async fn change(world: &World, cluster: usize, path: &str, body: Value) -> Optio
     }
 }
 
+/// Asks a cluster to change its role, again until it is as wanted.
+async fn make(world: &World, cluster: usize, is_so: fn(&Role) -> bool, path: &str, body: Value) {
+    while !role(world, cluster).is_some_and(|role| is_so(&role)) {
+        change(world, cluster, path, body.clone()).await;
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
 /// Has `secondary` follow `primary`, if it can be done now.
 async fn follow(world: &World, secondary: usize, primary: usize) -> bool {
     // A name is given once.
     let id = format!("{secondary}-at-{}", now().as_millis());
     let Some(token) = change(world, primary, "primary/secondary-token", json!({ "id": id })).await else { return false };
     change(world, secondary, "secondary/update-primary", json!({ "token": token["wrap_info"]["token"] })).await.is_some()
+}
+
+/// The same, again until it is done.
+async fn follow_at_last(world: &World, secondary: usize, primary: usize) {
+    while !follow(world, secondary, primary).await {
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// Has the clusters change places without loss: the primary is demoted, the other has everything, and only then is promoted. Goes on
@@ -87,32 +102,18 @@ pub async fn force(world: &Arc<World>, clients: &Clients, old: usize, new: usize
     // What the old primary acknowledges may be lost from here on, and the new one counts versions of its own.
     clients.histories.close(REGISTER);
     world.doubt(old);
-    while !matches!(role(world, new), Some(Role::Primary { .. })) {
-        change(world, new, "secondary/promote", json!({ "force": true })).await;
-        tokio::time::sleep(LOOK).await;
-    }
+    make(world, new, Role::is_primary, "secondary/promote", json!({ "force": true })).await;
     world.did("force");
     tokio::time::sleep(Duration::from_millis(rng.between(0, 5000))).await;
-    while !matches!(role(world, new), Some(Role::Secondary { .. })) {
-        change(world, new, "primary/demote", json!({})).await;
-        tokio::time::sleep(LOOK).await;
-    }
+    make(world, new, Role::is_secondary, "primary/demote", json!({})).await;
     while !matches!(role(world, old), Some(Role::Primary { fenced_by: Some(_), .. })) {
         follow(world, new, old).await;
         tokio::time::sleep(LOOK * 10).await;
     }
     world.did("fenced");
-    while !matches!(role(world, new), Some(Role::Primary { .. })) {
-        change(world, new, "secondary/promote", json!({ "force": true })).await;
-        tokio::time::sleep(LOOK).await;
-    }
-    while !matches!(role(world, old), Some(Role::Secondary { .. })) {
-        change(world, old, "primary/demote", json!({})).await;
-        tokio::time::sleep(LOOK).await;
-    }
-    while !follow(world, old, new).await {
-        tokio::time::sleep(LOOK).await;
-    }
+    make(world, new, Role::is_primary, "secondary/promote", json!({ "force": true })).await;
+    make(world, old, Role::is_secondary, "primary/demote", json!({})).await;
+    follow_at_last(world, old, new).await;
 }
 
 /// The primary revokes its secondary, and takes it back under another name after a while, in which another node becomes active perhaps.
@@ -136,9 +137,7 @@ pub async fn throw_out(world: &Arc<World>, primary: usize, secondary: usize, rng
         let _ = ask(world, host, "PUT", "sys/step-down", &world.root(primary), &json!({})).await;
     }
     tokio::time::sleep(Duration::from_millis(rng.between(1000, 10_000))).await;
-    while !follow(world, secondary, primary).await {
-        tokio::time::sleep(LOOK).await;
-    }
+    follow_at_last(world, secondary, primary).await;
 }
 
 /// Two clusters do not hear each other for a while.
@@ -161,10 +160,7 @@ async fn keep_apart(world: Arc<World>, one: usize, other: usize, time: Duration)
 pub async fn fill_anew(world: &Arc<World>, clients: &Clients, primary: usize, secondary: usize, rng: &mut Rng) {
     // What is local there goes, with all tokens, and what it takes while it is alone.
     world.doubt(secondary);
-    while !matches!(role(world, secondary), Some(Role::Alone)) {
-        change(world, secondary, "secondary/disable", json!({})).await;
-        tokio::time::sleep(LOOK).await;
-    }
+    make(world, secondary, |role| *role == Role::Alone, "secondary/disable", json!({})).await;
     world.did("fill anew");
     let there = clients.versions(primary).await;
     while !matches!(role(world, secondary), Some(Role::Secondary { .. })) {
