@@ -18,7 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("engine", &["types", "crypto", "barrier"]),
     ("engines", &["engine", "types", "crypto", "telemetry"]),
     ("auth", &["engine", "types", "pool", "crypto", "telemetry"]),
-    ("audit", &["engine", "types", "crypto", "telemetry"]),
+    ("audit", &["engine", "types", "pool", "crypto", "telemetry"]),
     ("replication", &["types", "pool", "machine", "storage", "raft", "telemetry"]),
     ("core", &["types", "pool", "crypto", "machine", "storage", "barrier", "raft", "engine", "audit", "telemetry"]),
     ("http", &["types", "engine", "core", "telemetry"]),

@@ -1,4 +1,4 @@
-//! Hands each line to all devices; fails closed unless at least one has it.
+//! Which devices there are, and each line handed to all of them; fails closed unless at least one has it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,19 +20,17 @@ pub struct Device {
     pub writer: Arc<dyn AuditDevice>,
 }
 
-/// All enabled devices, by path (`file/`).
+/// Devices by path (`file/`).
+pub type Devices = Arc<BTreeMap<String, Device>>;
+
+/// All enabled devices.
 #[derive(Default)]
 pub struct Broker(ArcSwap<BTreeMap<String, Device>>);
 
 impl Broker {
-    /// Without devices: nothing is logged and nothing refused.
+    /// Without devices.
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Whether there are no devices.
-    pub fn is_empty(&self) -> bool {
-        self.0.load().is_empty()
     }
 
     /// Adds or replaces the device at `path`.
@@ -68,36 +66,9 @@ impl Broker {
         self.0.load().get(path).map(|device| device.hasher.hash(text))
     }
 
-    /// Writes the line of `event` to all devices.
-    ///
-    /// # Errors
-    /// If there are devices and none took it.
-    pub async fn log(&self, event: &Event<'_>) -> Result<(), AuditError> {
-        let devices = self.0.load_full();
-        if devices.is_empty() {
-            return Ok(());
-        }
-        let began = Instant::now();
-        let writes = devices.iter().map(|(path, device)| {
-            let line = render(event, &device.hasher);
-            async move {
-                let taken = device.writer.record(line).await;
-                if let Err(problem) = &taken {
-                    warn!(%path, %problem, "audit device did not take a line");
-                }
-                taken.is_ok()
-            }
-        });
-        let taken = join_all(writes).await;
-        let name = if event.phase == Phase::Request { metrics::LOG_REQUEST } else { metrics::LOG_RESPONSE };
-        ::metrics::histogram!(name).record(began.elapsed().as_secs_f64() * 1000.0);
-        if taken.into_iter().any(|is_taken| is_taken) {
-            return Ok(());
-        }
-        error!("no audit device took a line, refusing the request");
-        let counter = if event.phase == Phase::Request { metrics::LOG_REQUEST_FAILURE } else { metrics::LOG_RESPONSE_FAILURE };
-        ::metrics::counter!(counter).increment(1);
-        Err(AuditError::NobodyTookIt)
+    /// All devices of this moment.
+    pub fn devices(&self) -> Devices {
+        self.0.load_full()
     }
 
     /// Opens all files anew, after they were moved away.
@@ -109,4 +80,35 @@ impl Broker {
             }
         }
     }
+}
+
+/// Writes the line of `event` to all of `devices`; without any, nothing is logged and nothing refused.
+///
+/// # Errors
+/// If there are devices and none took it.
+pub async fn log(devices: &Devices, event: &Event<'_>) -> Result<(), AuditError> {
+    if devices.is_empty() {
+        return Ok(());
+    }
+    let began = Instant::now();
+    let writes = devices.iter().map(|(path, device)| {
+        let line = render(event, &device.hasher);
+        async move {
+            let taken = device.writer.record(line).await;
+            if let Err(problem) = &taken {
+                warn!(%path, %problem, "audit device did not take a line");
+            }
+            taken.is_ok()
+        }
+    });
+    let taken = join_all(writes).await;
+    let name = if event.phase == Phase::Request { metrics::LOG_REQUEST } else { metrics::LOG_RESPONSE };
+    ::metrics::histogram!(name).record(began.elapsed().as_secs_f64() * 1000.0);
+    if taken.into_iter().any(|is_taken| is_taken) {
+        return Ok(());
+    }
+    error!("no audit device took a line, refusing the request");
+    let counter = if event.phase == Phase::Request { metrics::LOG_REQUEST_FAILURE } else { metrics::LOG_RESPONSE_FAILURE };
+    ::metrics::counter!(counter).increment(1);
+    Err(AuditError::NobodyTookIt)
 }

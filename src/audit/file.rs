@@ -15,6 +15,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{AuditDevice, AuditError, Kind};
+use crate::pool::on_own_thread;
 
 /// The kind `file`.
 pub(super) static KIND: Kind = Kind { name: "file", open };
@@ -49,10 +50,7 @@ fn open(options: &BTreeMap<String, String>) -> Result<Arc<dyn AuditDevice>, Audi
     };
     let writer = place.open()?;
     let (jobs, waiting) = mpsc::channel(WAITING_MAX);
-    std::thread::Builder::new()
-        .name("audit-file".to_owned())
-        .spawn(move || write_lines(&place, writer, waiting))
-        .map_err(|error| AuditError::Open(error.to_string()))?;
+    on_own_thread("audit-file", write_lines(place, writer, waiting)).map_err(|error| AuditError::Open(error.to_string()))?;
     Ok(Arc::new(FileDevice(jobs)))
 }
 
@@ -87,8 +85,8 @@ impl Place {
 }
 
 /// Ends when the device is dropped.
-fn write_lines(place: &Place, mut writer: Box<dyn Write + Send>, mut waiting: mpsc::Receiver<Job>) {
-    while let Some(first) = waiting.blocking_recv() {
+async fn write_lines(place: Place, mut writer: Box<dyn Write + Send>, mut waiting: mpsc::Receiver<Job>) {
+    while let Some(first) = waiting.recv().await {
         let mut bytes = Vec::new();
         let mut writers = Vec::new();
         let mut reopens = Vec::new();

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use broker::{Broker, Device};
+pub use broker::{Broker, Device, Devices, log};
 pub use event::{Answer, Event, Login, Phase, Place, Shown, Verdict, Wrapped};
 pub use hasher::{Hasher, Options};
 

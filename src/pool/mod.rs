@@ -2,6 +2,8 @@
 //!
 //! A seam: the simulator, where one thread is all there is, has it run at once, so that its order is the seed's.
 
+use std::io;
+
 use tokio::task::{JoinError, spawn_blocking};
 
 /// Runs `work` on the blocking pool. It is carried through even if nobody waits for it any more.
@@ -14,6 +16,19 @@ pub async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'st
         return Ok(work());
     }
     spawn_blocking(work).await
+}
+
+/// Runs `work`, which blocks now and then, on a thread of its own until it ends; the name is the thread's, of at most 15 bytes.
+///
+/// # Errors
+/// If the system gives no thread.
+pub fn on_own_thread(name: &str, work: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+    #[cfg(feature = "sim")]
+    if simulated::runs_inline() {
+        tokio::spawn(work);
+        return Ok(());
+    }
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || futures::executor::block_on(work)).map(|_| ())
 }
 
 /// The simulator's switch.

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::audit::{Answer, Event, Login, Phase, Place, Shown, Verdict, Wrapped};
+use crate::audit::{self, Answer, Event, Login, Phase, Place, Shown, Verdict, Wrapped};
 use crate::core::audit_table::Devices;
 use crate::core::mounts::{Mounted, TableError};
 use crate::core::sys::builtin_version;
@@ -29,13 +29,26 @@ pub(super) struct Journal<'r> {
     verdict: Option<Result<Vec<String>, ()>>,
     operation: Operation,
     is_logged: bool,
+    /// Who took the request's line.
+    takers: Option<audit::Devices>,
 }
 
 impl<'r> Journal<'r> {
     pub(super) fn open(core: &'r Core, asked: Asked<'r>) -> Result<Self, Refused> {
         let devices = core.audit.devices().map_err(refused)?;
         let operation = asked.request.operation;
-        Ok(Self { core, asked, devices, mounted: None, caller: Arc::default(), shown: None, verdict: None, operation, is_logged: false })
+        Ok(Self {
+            core,
+            asked,
+            devices,
+            mounted: None,
+            caller: Arc::default(),
+            shown: None,
+            verdict: None,
+            operation,
+            is_logged: false,
+            takers: None,
+        })
     }
 
     pub(super) fn place(&mut self, routed: &Routed<'_>) {
@@ -69,6 +82,7 @@ impl<'r> Journal<'r> {
     /// Logs the request, once: a rerun is the same request.
     pub(super) async fn request(&mut self, _: &Permit) -> Result<(), Refused> {
         if !self.is_logged {
+            self.takers = Some(self.devices.broker.devices());
             self.log(Phase::Request, None, None).await.map_err(|()| Refused::Audit)?;
             self.is_logged = true;
         }
@@ -121,9 +135,10 @@ impl<'r> Journal<'r> {
     }
 
     async fn log(&self, phase: Phase, error: Option<&str>, answer: Option<Answer<'_>>) -> Result<(), ()> {
-        if self.devices.broker.is_empty() {
-            return Ok(());
-        }
+        // What a device has seen asked, it sees answered: the last one may be closed by this request, or go with all rows.
+        let there_are = |devices: &audit::Devices| !devices.is_empty();
+        let devices = Some(self.devices.broker.devices()).filter(there_are).or_else(|| self.takers.clone().filter(there_are));
+        let Some(devices) = devices else { return Ok(()) };
         let version = builtin_version();
         let place = self.mounted.as_ref().map(|mounted| Place {
             mount_point: &mounted.mount.path,
@@ -156,7 +171,7 @@ impl<'r> Journal<'r> {
                 Origin::Secondary { id, .. } => Some(id),
             },
         };
-        self.devices.broker.log(&event).await.map_err(|_| ())
+        audit::log(&devices, &event).await.map_err(|_| ())
     }
 }
 

@@ -355,6 +355,15 @@ async fn nothing_is_done_that_no_audit_device_logs() {
     assert!(lines.contains(r#""headers":{"x-mine":["told"]}"#) && !lines.contains("untold"), "{lines}");
     assert!(lines.lines().count() >= 2 && lines.contains("num/n/a"), "{lines}");
     test.ask(Operation::Delete, "sys/audit/file", Value::Null).await.unwrap();
+    let lines = std::fs::read_to_string(&log).unwrap();
+    let ends: Vec<Value> = lines.lines().rev().take(2).map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |line: &Value| (line["type"].clone(), line["request"]["path"].clone());
+    let path = json!("sys/audit/file");
+    assert_eq!(
+        (of(&ends[1]), of(&ends[0])),
+        ((json!("request"), path.clone()), (json!("response"), path)),
+        "what it saw asked, it sees answered"
+    );
     let missing = folder.path().join("none/audit.log");
     refused(test.ask(Operation::Update, "sys/audit/file", file(&missing)).await, "audit backend failed test message");
 
