@@ -58,15 +58,21 @@ fn a_node_that_does_not_answer_is_unhealthy_until_it_does() {
     let settings = json!({"last_contact_threshold": "1s", "max_trailing_logs": 500});
     cluster.nodes[leader].must("sys/storage/raft/autopilot/configuration", &root, &settings);
     cluster.nodes[victim].kill();
-    wait_until("it is seen to be gone", LONG, || of(&state(&cluster), victim)["healthy"] == false);
-    let now = state(&cluster);
-    assert_eq!((&of(&now, victim)["node_status"], &of(&now, other)["healthy"]), (&json!("failed"), &json!(true)), "{now}");
+    // The other one may answer late for a moment, on a machine that does much else.
+    let is_seen = |now: &Value| of(now, victim)["healthy"] == false && of(now, other)["healthy"] == true;
+    let mut now = state(&cluster);
+    wait_until("it alone is seen to be gone", LONG, || {
+        now = state(&cluster);
+        is_seen(&now)
+    });
+    assert_eq!(of(&now, victim)["node_status"], json!("failed"), "{now}");
     assert_eq!((&now["healthy"], &now["failure_tolerance"]), (&json!(false), &json!(0)), "{now}");
     let printed = command(&cluster.nodes[leader], &root, &["operator", "raft", "autopilot", "state"]);
     assert!(printed.contains("Node Status:       failed") && printed.contains("Last Contact:      0s"), "{printed}");
     let gauge = |cluster: &Cluster, name: &str| cluster.nodes[leader].metric(name);
-    wait_until("it is counted", LONG, || gauge(&cluster, "vault_autopilot_healthy") == Some(0.0));
-    assert_eq!(gauge(&cluster, "vault_autopilot_node_healthy"), Some(2.0));
+    let are_counted =
+        || gauge(&cluster, "vault_autopilot_healthy") == Some(0.0) && gauge(&cluster, "vault_autopilot_node_healthy") == Some(2.0);
+    wait_until("it is counted", LONG, are_counted);
     let keys = cluster.keys.clone();
     cluster.revive(victim, &keys);
     wait_until("all are healthy again", LONG, || state(&cluster)["healthy"] == true);
