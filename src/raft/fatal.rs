@@ -10,6 +10,10 @@ pub fn install_panic_abort() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         before(panic);
+        #[cfg(feature = "sim")]
+        if panic.payload().is::<simulated::HostStopped>() || simulated::ends_host("go on after a panic", panic) {
+            return;
+        }
         std::process::abort();
     }));
 }
@@ -18,7 +22,9 @@ pub fn install_panic_abort() {
 pub fn stop_process(attempted: &'static str, why: &dyn Display) -> ! {
     tracing::error!(attempted, error = %why, "raft cannot go on, the process ends");
     #[cfg(feature = "sim")]
-    simulated::stop_host(attempted, why);
+    if simulated::ends_host(attempted, why) {
+        std::panic::panic_any(simulated::HostStopped);
+    }
     // The log may not be written any more, or not be set up.
     eprintln!("raft cannot go on, the process ends: {attempted}: {why}");
     std::process::abort();
@@ -42,10 +48,10 @@ pub mod simulated {
         let _ = STOP.set(stop);
     }
 
-    pub(super) fn stop_host(attempted: &'static str, why: &dyn Display) {
-        if let Some(stop) = STOP.get() {
-            stop(attempted, why.to_string());
-            std::panic::panic_any(HostStopped);
-        }
+    /// Whether it is a host that ends, not the process.
+    pub(super) fn ends_host(attempted: &'static str, why: &dyn Display) -> bool {
+        let Some(stop) = STOP.get() else { return false };
+        stop(attempted, why.to_string());
+        true
     }
 }

@@ -4,7 +4,7 @@ use jepsen::check::setfull::{self, Stale};
 use jepsen::check::{Valid, Verdict, policy, register, unwrap, uses, wgl};
 use jepsen::core::{History, Kind, Value};
 
-use crate::clients::{COPIES, LOGINS, POLICY, REGISTER, REVOKED, SET, USES, WRAP};
+use crate::clients::{COPIES, LOCAL, LOGINS, POLICY, REGISTER, REVOKED, SET, USES, WRAP};
 
 /// So many wrong passwords lock a user out.
 const GUESSES: usize = 5;
@@ -31,6 +31,9 @@ pub fn history(workload: &'static str, history: &History, is_closed: bool) -> Re
             more => Err(format!("{more} wrong passwords of one user were looked at, not {GUESSES}")),
         },
         COPIES => copies(history),
+        // There may be fewer clusters; and what was local is gone with all else where a cluster was filled anew.
+        local if LOCAL.contains(&local) && (is_closed || history.ops.is_empty()) => Ok(()),
+        local if LOCAL.contains(&local) => holds(setfull::check(history, Stale::Refused).map_err(|error| error.to_string())?),
         other => Err(format!("no checker for {other}")),
     }
 }

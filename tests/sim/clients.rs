@@ -3,17 +3,18 @@
 //! An answer below 300 happened. A refusal that the API documents did not. Everything else is not known: for a read that is worth
 //! nothing, for a write it may have happened or happen yet.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jepsen::core::Kind;
 
 use crate::guarded::Guarded;
 use crate::history::Histories;
-use crate::net::{HostId, NoAnswer};
-use crate::operator::{ask, send};
+use crate::net::{HostId, NoAnswer, now};
+use crate::operator::send;
 use crate::rng::Rng;
+use crate::transport::raw;
 use crate::world::World;
 
 /// A versioned register, through the active node of the primary.
@@ -32,8 +33,10 @@ pub const WRAP: &str = "wrap";
 pub const POLICY: &str = "policy";
 /// Wrong passwords.
 pub const LOGINS: &str = "logins";
+/// Of each cluster, elements that are there alone.
+pub const LOCAL: [&str; 3] = ["local a", "local b", "local c"];
 /// All of them.
-pub const WORKLOADS: [&str; 8] = [REGISTER, SET, USES, COPIES, REVOKED, WRAP, POLICY, LOGINS];
+pub const WORKLOADS: [&str; 11] = [REGISTER, SET, USES, COPIES, REVOKED, WRAP, POLICY, LOGINS, LOCAL[0], LOCAL[1], LOCAL[2]];
 
 /// What clients share.
 pub struct Clients {
@@ -45,6 +48,15 @@ pub struct Clients {
     working: AtomicU64,
     /// Values that were never written before.
     next: AtomicU64,
+    answered: Mutex<Vec<Answered>>,
+}
+
+/// A request that was done, by its id.
+#[derive(Clone)]
+pub struct Answered {
+    pub id: String,
+    /// What it was, where and when.
+    pub what: String,
 }
 
 /// What an answer says.
@@ -82,6 +94,7 @@ impl Clients {
             is_over: AtomicBool::new(false),
             working: AtomicU64::new(0),
             next: AtomicU64::new(1),
+            answered: Mutex::default(),
         })
     }
 
@@ -97,12 +110,25 @@ impl Clients {
 
     /// What a host says to a request.
     pub async fn told(&self, host: HostId, method: &str, path: &str, token: &str, body: &serde_json::Value) -> Told {
-        judged(ask(&self.world, host, method, path, token, body).await)
+        self.told_of(host, raw(method, path, Some(token).filter(|token| !token.is_empty()), body)).await
     }
 
     /// What a host says to a request that is made already.
     pub async fn told_of(&self, host: HostId, request: coffer::core::RawRequest) -> Told {
-        judged(send(&self.world, host, request).await)
+        let what = format!("{} {} at {}", request.method, request.uri, self.world.names[host.0]);
+        let told = judged(send(&self.world, host, request).await);
+        if let Told::Done(answer) = &told
+            && let Some(id) = answer["request_id"].as_str().filter(|id| !id.is_empty())
+        {
+            let one = Answered { id: id.to_owned(), what: format!("{what}, {} ms", now().as_millis()) };
+            self.answered.lock().expect("no holder of this lock panics").push(one);
+        }
+        told
+    }
+
+    /// All requests that were done.
+    pub fn answered(&self) -> Vec<Answered> {
+        self.answered.lock().expect("no holder of this lock panics").clone()
     }
 
     /// A host of a cluster, one that does not run perhaps.
@@ -148,24 +174,26 @@ impl Clients {
             let host = self.any_host(cluster, &mut rng);
             let one = Rng::new(rng.number(), "one");
             match rng.below(100) {
-                0..32 if is_origin => self.read(cluster, host, &mut rng, &mut process, REGISTER).await,
+                0..30 if is_origin => self.read(cluster, host, &mut rng, &mut process, REGISTER).await,
                 // Where the shared data are a copy, or may become one, reads may be late.
-                0..32 => self.read(cluster, host, &mut rng, &mut process, COPIES).await,
-                32..48 => self.write(cluster, host, &mut rng, &mut process).await,
-                48..64 => self.cas(cluster, host, &mut rng, &mut process).await,
-                64..76 => self.add(cluster, host, &mut process).await,
-                76..80 => self.aside(self.clone().use_up(cluster, one)),
-                80..83 => self.aside(self.clone().end_family(cluster, one)),
-                83..86 => self.aside(self.clone().open_wrapped(cluster, one)),
-                86..89 => self.leave_behind(cluster, host).await,
-                89..95 if is_origin => self.change_or_probe(host, &mut guarded, &mut rng, &mut process).await,
-                95 if is_origin => self.come_and_go(host).await,
-                96..98 if is_origin && number == 0 => {
+                0..30 => self.read(cluster, host, &mut rng, &mut process, COPIES).await,
+                30..44 => self.write(cluster, host, &mut rng, &mut process).await,
+                44..58 => self.cas(cluster, host, &mut rng, &mut process).await,
+                58..69 => self.add(cluster, host, &mut process).await,
+                69..73 => self.aside(self.clone().use_up(cluster, one)),
+                73..76 => self.aside(self.clone().end_family(cluster, one)),
+                76..79 => self.aside(self.clone().open_wrapped(cluster, one)),
+                79..82 => self.leave_behind(cluster, host).await,
+                82 => self.aside(self.clone().go_around(cluster, one)),
+                83 => self.aside(self.clone().outlive(cluster, one)),
+                84..92 if is_origin => self.change_or_probe(host, &mut guarded, &mut rng, &mut process).await,
+                92 if is_origin => self.come_and_go(host).await,
+                93..95 if is_origin && number == 0 => {
                     for _ in 0..3 {
                         self.login_wrongly(self.any_host(cluster, &mut rng), &mut process).await;
                     }
                 }
-                _ => self.keep_here(cluster, host).await,
+                _ => self.keep_here(cluster, host, &mut process).await,
             }
         }
         self.working.fetch_sub(1, Ordering::Relaxed);

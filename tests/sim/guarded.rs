@@ -56,7 +56,7 @@ impl Clients {
             Told::Refused(400, _) => (Kind::Ok, String::new()),
             Told::Refused(403, _) => (Kind::Fail, "locked".to_owned()),
             Told::Refused(_, why) => (Kind::Fail, why),
-            Told::Done(_) => (Kind::Ok, "it was taken".to_owned()),
+            Told::Done(answer) => return self.world.fail(format!("a wrong password was taken: {answer}")),
             Told::Unknown(why) => (Kind::Info, why),
         };
         self.histories.end(LOGINS, &begun, kind, Value::Nil, &why, process);

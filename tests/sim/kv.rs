@@ -3,11 +3,14 @@
 use jepsen::core::{Kind, Op, Value};
 use serde_json::json;
 
-use crate::clients::{COPIES, Clients, REGISTER, SET, Told};
+use crate::clients::{COPIES, Clients, LOCAL, REGISTER, SET, Told};
 use crate::invariants::LOCAL_CANARY;
 use crate::net::HostId;
 use crate::operator::active;
 use crate::rng::Rng;
+
+/// What local secrets hold.
+pub const LOCAL_VALUE: &str = "stays-here-too";
 
 impl Clients {
     /// Reads a register.
@@ -19,8 +22,10 @@ impl Clients {
         let (kind, value, why) =
             match self.told(host, "GET", &format!("kv/data/r{key}"), &self.token(cluster), &serde_json::Value::Null).await {
                 Told::Done(answer) => (Kind::Ok, Value::pair(key, seen(&answer)), String::new()),
-                // Nothing was ever written there; the mount itself may not be there yet on a copy.
-                Told::Refused(404, text) if text == "[]" => (Kind::Ok, Value::pair(key, Value::pair(0, Value::Nil)), String::new()),
+                // Nothing was ever written there, or so it says: the mount has been there since before clients began.
+                Told::Refused(404, text) if text == "[]" || text.contains("no handler") => {
+                    (Kind::Ok, Value::pair(key, Value::pair(0, Value::Nil)), String::new())
+                }
                 Told::Refused(_, why) | Told::Unknown(why) => (Kind::Fail, Value::pair(key, Value::Nil), why),
             };
         let kind = if self.world.still_believes(cluster, Some(belief)) { kind } else { Kind::Fail };
@@ -123,32 +128,41 @@ impl Clients {
     }
 
     /// Writes to the local mount: what is there must never be seen elsewhere.
-    pub async fn keep_here(&self, cluster: usize, host: HostId) {
-        let (n, body) = (self.fresh() % 20, json!({ "v": format!("{LOCAL_CANARY} {cluster}") }));
-        let _ = self.told(host, "POST", &format!("{LOCAL_CANARY}/{LOCAL_CANARY}-{cluster}-{n}"), &self.token(cluster), &body).await;
+    pub async fn keep_here(&self, cluster: usize, host: HostId, process: &mut u64) {
+        let (element, body) = (self.fresh(), json!({ "v": LOCAL_VALUE }));
+        let (workload, belief) = (LOCAL[cluster], self.world.belief(cluster));
+        let begun = self.histories.record(workload, Op::invoke(*process, "add", element));
+        let told = self.told(host, "POST", &format!("{LOCAL_CANARY}/{LOCAL_CANARY}/e{element}"), &self.token(cluster), &body).await;
+        let (kind, why) = if self.world.still_believes(cluster, belief) { told.outcome() } else { (Kind::Info, "it may go".to_owned()) };
+        self.histories.end(workload, &begun, kind, element, &why, process);
     }
 
-    /// Reads every element of the set through `host`, as one read.
+    /// Reads every element of both sets through `host`, each as one read.
     ///
     /// # Errors
     /// If they cannot be listed.
-    pub async fn read_set(&self, cluster: usize, host: HostId, name: &str) -> Result<(), String> {
+    pub async fn read_sets(&self, cluster: usize, host: HostId, name: &str) -> Result<(), String> {
+        self.read_set(cluster, host, name, (SET, "kv/metadata/set")).await?;
+        self.read_set(cluster, host, name, (LOCAL[cluster], &format!("{LOCAL_CANARY}/{LOCAL_CANARY}"))).await
+    }
+
+    async fn read_set(&self, cluster: usize, host: HostId, name: &str, (workload, path): (&'static str, &str)) -> Result<(), String> {
         let mut process = self.histories.process();
-        let begun = self.histories.record(SET, Op::invoke(process, "read", Value::Nil).on(name));
-        match self.told(host, "LIST", "kv/metadata/set", &self.token(cluster), &serde_json::Value::Null).await {
+        let begun = self.histories.record(workload, Op::invoke(process, "read", Value::Nil).on(name));
+        match self.told(host, "LIST", path, &self.token(cluster), &serde_json::Value::Null).await {
             Told::Done(answer) => {
                 let names = answer["data"]["keys"].as_array().cloned().unwrap_or_default();
                 let elements = names.iter().filter_map(|name| name.as_str()?.strip_prefix('e')?.parse::<i64>().ok()).map(Value::from);
-                self.histories.end(SET, &begun, Kind::Ok, Value::from(elements.collect::<Vec<_>>()), "", &mut process);
+                self.histories.end(workload, &begun, Kind::Ok, Value::from(elements.collect::<Vec<_>>()), "", &mut process);
                 Ok(())
             }
             Told::Refused(404, text) if text == "[]" => {
-                self.histories.end(SET, &begun, Kind::Ok, Value::from(Vec::new()), "", &mut process);
+                self.histories.end(workload, &begun, Kind::Ok, Value::from(Vec::new()), "", &mut process);
                 Ok(())
             }
             Told::Refused(_, why) | Told::Unknown(why) => {
-                self.histories.end(SET, &begun, Kind::Fail, Value::Nil, &why, &mut process);
-                Err(format!("the set cannot be listed at {name}: {why}"))
+                self.histories.end(workload, &begun, Kind::Fail, Value::Nil, &why, &mut process);
+                Err(format!("{path} cannot be listed at {name}: {why}"))
             }
         }
     }

@@ -86,7 +86,7 @@ pub async fn check(world: &Arc<World>, clients: &Arc<Clients>) -> Result<(), Str
         nothing_left("tokens that are over", async || clients.left_behind(*cluster).await).await?;
         nothing_left("mounts that are gone", async || clients.without_mount(*cluster).await).await?;
         for host in wanted(*cluster) {
-            clients.read_set(*cluster, host, &world.names[host.0]).await?;
+            clients.read_sets(*cluster, host, &world.names[host.0]).await?;
         }
     }
     Ok(())

@@ -5,6 +5,8 @@
 //!
 //! Not here: gRPC, TLS, HTTP and RocksDB, which `jepsen` breaks with real processes.
 
+mod ambush;
+mod audits;
 mod check;
 mod clients;
 mod disk;
@@ -13,6 +15,7 @@ mod history;
 mod host;
 mod invariants;
 mod kv;
+mod limits;
 mod liveness;
 mod members;
 mod mounts;

@@ -1,5 +1,6 @@
 //! What goes wrong: one fault after another, each undone after a while, several at a time; then everything is mended.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -72,7 +73,7 @@ impl Act {
     }
 
     /// Hosts of a cluster that should run.
-    fn wanted(&self, cluster: usize) -> Vec<HostId> {
+    pub fn wanted(&self, cluster: usize) -> Vec<HostId> {
         self.world.plan.all_of(cluster).into_iter().filter(|host| self.world.slot(*host).is_wanted()).collect()
     }
 
@@ -90,6 +91,11 @@ impl Act {
         let wanted = self.wanted(cluster);
         let up = wanted.iter().filter(|host| self.world.net.listens(**host)).count();
         up > wanted.len() / 2 + 1
+    }
+
+    /// The same for acts that lead to others.
+    pub fn carry_out_boxed(self, fault: Fault) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(self.carry_out(fault))
     }
 
     async fn carry_out(mut self, fault: Fault) {
@@ -150,7 +156,9 @@ impl Act {
                 if world.plan.sizes.len() < 2 {
                     return;
                 }
-                let (ours, theirs) = (world.plan.all_of(0), world.plan.all_of(1));
+                let one = self.cluster();
+                let other = *self.rng.pick(&world.plan.clusters_but(&[one]));
+                let (ours, theirs) = (world.plan.all_of(one), world.plan.all_of(other));
                 let way = self.rng.below(3);
                 let pairs = ours.iter().flat_map(|a| {
                     theirs.iter().flat_map(move |b| match way {
@@ -217,14 +225,17 @@ impl Act {
                 self.at_active(primary, "rotate", "sys/rotate", json!({})).await;
             }
             Fault::Members => self.change_members(cluster).await,
+            Fault::Ambush => self.ambush(cluster).await,
             Fault::Roles | Fault::Force | Fault::Revoke | Fault::Refill => {
                 // One change at a time.
                 if world.plan.sizes.len() < 2 || world.is_swapping.swap(true, Ordering::Relaxed) {
                     return;
                 }
-                let primary = (0..2).find(|cluster| matches!(role(&world, *cluster), Some(Role::Primary { fenced_by: None, .. })));
+                let primary = (0..world.plan.sizes.len())
+                    .find(|cluster| matches!(role(&world, *cluster), Some(Role::Primary { fenced_by: None, .. })));
                 if let Some(primary) = primary {
-                    self.change_roles(fault, primary, 1 - primary).await;
+                    let secondary = *self.rng.pick(&world.plan.clusters_but(&[primary]));
+                    self.change_roles(fault, primary, secondary).await;
                 }
                 world.is_swapping.store(false, Ordering::Relaxed);
             }
@@ -242,10 +253,10 @@ impl Act {
         let (world, clients) = (&self.world, &self.clients);
         match fault {
             Fault::Roles => roles::swap(world, primary, secondary).await,
-            Fault::Force if secondary == 1 && !world.is_forced.swap(true, Ordering::Relaxed) => {
+            Fault::Force if primary == 0 && secondary == 1 && !world.is_forced.swap(true, Ordering::Relaxed) => {
                 roles::force(world, clients, primary, secondary, &mut self.rng).await;
             }
-            Fault::Revoke => roles::throw_out(world, primary, secondary, &mut self.rng).await,
+            Fault::Revoke => roles::throw_out(world, primary, &mut self.rng).await,
             Fault::Refill => roles::fill_anew(world, clients, primary, secondary, &mut self.rng).await,
             _ => {}
         }
@@ -260,7 +271,7 @@ impl Act {
         trace::line(format_args!("mended {pairs:?}"));
     }
 
-    async fn at_active(&mut self, cluster: usize, what: &'static str, path: &str, body: Value) {
+    pub async fn at_active(&mut self, cluster: usize, what: &'static str, path: &str, body: Value) {
         let Some(host) = active(&self.world, cluster) else { return };
         // Whatever comes of it: the next look at the cluster shows.
         if matches!(ask(&self.world, host, "PUT", path, &self.world.root(cluster), &body).await, Ok((200..300, _))) {

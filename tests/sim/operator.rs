@@ -18,6 +18,10 @@ use crate::world::World;
 
 /// How long each step of making a cluster may take.
 pub const STEP: Duration = Duration::from_secs(60);
+/// The password of the only user.
+pub const PASSWORD: &str = "correct-horse-battery";
+/// A policy, and what it allows everything below.
+pub const OPEN: &str = "open";
 /// As long as a call of the operator's may take.
 const CALL: Duration = Duration::from_secs(20);
 
@@ -122,7 +126,13 @@ pub async fn furnish(world: &World, cluster: usize) -> Result<(), String> {
     let (hosts, root) = (world.plan.first_members(cluster), &world.root(cluster));
     must(world, &hosts, "PUT", "sys/mounts/kv", root, &json!({ "type": "kv", "options": { "version": "2" } })).await?;
     must(world, &hosts, "PUT", "sys/auth/up", root, &json!({ "type": "userpass" })).await?;
-    must(world, &hosts, "PUT", "auth/up/users/somebody", root, &json!({ "password": "right" })).await?;
+    must(world, &hosts, "PUT", "auth/up/users/somebody", root, &json!({ "password": PASSWORD })).await?;
+    let policy = json!({ "policy": "path \"kv/data/open/*\" { capabilities = [\"create\", \"update\", \"read\", \"list\", \"delete\"] }" });
+    must(world, &hosts, "PUT", &format!("sys/policies/acl/{OPEN}"), root, &policy).await?;
+    if world.plan.audits {
+        let options = json!({ "file_path": world.audit_file.to_string_lossy() });
+        must(world, &hosts, "PUT", "sys/audit/file", root, &json!({ "type": "file", "options": options })).await?;
+    }
     furnish_here(world, cluster).await
 }
 

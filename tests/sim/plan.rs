@@ -56,11 +56,13 @@ pub enum Fault {
     Rotate,
     /// The seal gets new shares.
     Rekey,
+    /// A host meets its end at a certain place in the product.
+    Ambush,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Kill,
         Self::Power,
         Self::Blackout,
@@ -83,6 +85,7 @@ impl Fault {
         Self::Refill,
         Self::Rotate,
         Self::Rekey,
+        Self::Ambush,
     ];
 
     /// The one of that name, whatever its letters' case.
@@ -181,6 +184,8 @@ pub struct Plan {
     pub keys: u64,
     /// Longest rest of a client between two requests.
     pub rest: Duration,
+    /// Whether requests are audited.
+    pub audits: bool,
 }
 
 impl Plan {
@@ -188,8 +193,9 @@ impl Plan {
     pub fn of(seed: u64) -> Self {
         let mut rng = Rng::new(seed, "plan");
         let sizes = match rng.below(100) {
-            0..45 => vec![3],
-            45..88 => vec![3, 3],
+            0..42 => vec![3],
+            42..82 => vec![3, 3],
+            82..90 => vec![3, 3, 3],
             _ => vec![5],
         };
         let mut faults: BTreeSet<Fault> = Fault::ALL.into_iter().filter(|fault| rng.permille(fault.permille())).collect();
@@ -228,6 +234,7 @@ impl Plan {
             clients: rng.between(2, 5),
             keys: rng.between(2, 6),
             rest: Duration::from_millis(rng.between(20, 300)),
+            audits: rng.permille(400),
             sizes,
             hosts,
             faults,
@@ -248,6 +255,11 @@ impl Plan {
     /// outlive that.
     pub fn forces(&self) -> bool {
         self.may(Fault::Force)
+    }
+
+    /// All clusters but these.
+    pub fn clusters_but(&self, some: &[usize]) -> Vec<usize> {
+        (0..self.sizes.len()).filter(|cluster| !some.contains(cluster)).collect()
     }
 
     /// The hosts of a cluster that begin it.

@@ -8,7 +8,7 @@ use coffer::machine::Role;
 use coffer::storage::Physical;
 use serde_json::{Value, json};
 
-use crate::clients::{Clients, REGISTER};
+use crate::clients::{Clients, LOCAL, REGISTER};
 use crate::net::{HostId, now};
 use crate::operator::{STEP, active, ask, furnish_here, is_open, must, role};
 use crate::rng::Rng;
@@ -25,9 +25,11 @@ const LOOK: Duration = Duration::from_millis(300);
 /// With the step that was not done.
 pub async fn replicate(world: &Arc<World>, primary: usize, secondary: usize) -> Result<(), String> {
     let (ours, theirs) = (world.plan.first_members(primary), world.plan.first_members(secondary));
-    must(world, &ours, "PUT", &format!("{API}/primary/enable"), &world.root(primary), &json!({})).await?;
+    if !role(world, primary).is_some_and(|role| role.is_primary()) {
+        must(world, &ours, "PUT", &format!("{API}/primary/enable"), &world.root(primary), &json!({})).await?;
+    }
     world.wait("it is primary", STEP, || role(world, primary).is_some_and(|role| role.is_primary())).await?;
-    let body = json!({ "id": "b" });
+    let body = json!({ "id": format!("{secondary}-first") });
     let token = must(world, &ours, "PUT", &format!("{API}/primary/secondary-token"), &world.root(primary), &body).await?;
     let body = json!({ "token": token["wrap_info"]["token"] });
     must(world, &theirs, "PUT", &format!("{API}/secondary/enable"), &world.root(secondary), &body).await?;
@@ -67,6 +69,12 @@ async fn follow_at_last(world: &World, secondary: usize, primary: usize) {
     }
 }
 
+async fn all_follow(world: &World, secondaries: &[usize], primary: usize) {
+    for secondary in secondaries {
+        follow_at_last(world, *secondary, primary).await;
+    }
+}
+
 /// Has the clusters change places without loss: the primary is demoted, the other has everything, and only then is promoted. Goes on
 /// until it is done.
 pub async fn swap(world: &Arc<World>, from: usize, to: usize) {
@@ -83,7 +91,7 @@ pub async fn swap(world: &Arc<World>, from: usize, to: usize) {
             }
             (Some(Role::Secondary { .. }), Some(Role::Primary { .. })) if follow(world, from, to).await => {
                 world.did("swap");
-                return;
+                return all_follow(world, &world.plan.clusters_but(&[from, to]), to).await;
             }
             _ => {}
         }
@@ -101,7 +109,8 @@ fn open_positions(world: &World, cluster: usize) -> Vec<coffer::types::Position>
 pub async fn force(world: &Arc<World>, clients: &Clients, old: usize, new: usize, rng: &mut Rng) {
     // What the old primary acknowledges may be lost from here on, and the new one counts versions of its own.
     clients.histories.close(REGISTER);
-    world.doubt(old);
+    let others = world.plan.clusters_but(&[new]);
+    others.iter().for_each(|other| world.doubt(*other));
     make(world, new, Role::is_primary, "secondary/promote", json!({ "force": true })).await;
     world.did("force");
     tokio::time::sleep(Duration::from_millis(rng.between(0, 5000))).await;
@@ -113,11 +122,11 @@ pub async fn force(world: &Arc<World>, clients: &Clients, old: usize, new: usize
     world.did("fenced");
     make(world, new, Role::is_primary, "secondary/promote", json!({ "force": true })).await;
     make(world, old, Role::is_secondary, "primary/demote", json!({})).await;
-    follow_at_last(world, old, new).await;
+    all_follow(world, &others, new).await;
 }
 
-/// The primary revokes its secondary, and takes it back under another name after a while, in which another node becomes active perhaps.
-pub async fn throw_out(world: &Arc<World>, primary: usize, secondary: usize, rng: &mut Rng) {
+/// The primary revokes its secondaries, and takes them back under other names after a while, in which another node becomes active perhaps.
+pub async fn throw_out(world: &Arc<World>, primary: usize, rng: &mut Rng) {
     let known = async |host: HostId| {
         let status = ask(world, host, "GET", &format!("{API}/status"), &world.root(primary), &Value::Null).await;
         let answer = status.map(|(_, answer)| answer).unwrap_or_default();
@@ -137,7 +146,7 @@ pub async fn throw_out(world: &Arc<World>, primary: usize, secondary: usize, rng
         let _ = ask(world, host, "PUT", "sys/step-down", &world.root(primary), &json!({})).await;
     }
     tokio::time::sleep(Duration::from_millis(rng.between(1000, 10_000))).await;
-    follow_at_last(world, secondary, primary).await;
+    all_follow(world, &world.plan.clusters_but(&[primary]), primary).await;
 }
 
 /// Two clusters do not hear each other for a while.
@@ -159,6 +168,7 @@ async fn keep_apart(world: Arc<World>, one: usize, other: usize, time: Duration)
 /// The secondary gives up what it has, and is filled anew; it serves nobody until it has everything.
 pub async fn fill_anew(world: &Arc<World>, clients: &Clients, primary: usize, secondary: usize, rng: &mut Rng) {
     // What is local there goes, with all tokens, and what it takes while it is alone.
+    clients.histories.close(LOCAL[secondary]);
     world.doubt(secondary);
     make(world, secondary, |role| *role == Role::Alone, "secondary/disable", json!({})).await;
     world.did("fill anew");

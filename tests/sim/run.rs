@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::ambush::Planned;
 use crate::clients::{Clients, WORKLOADS};
 use crate::disk::Loss;
 use crate::net::HostId;
 use crate::plan::Plan;
 use crate::world::{Order, World};
-use crate::{check, host, liveness, nemesis, net, operator, roles, seal, trace};
+use crate::{audits, check, host, liveness, nemesis, net, operator, roles, seal, trace};
 
 /// Longest a simulation may take, in its own time.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -41,8 +42,9 @@ fn stop_host(attempted: &'static str, why: String) {
             return;
         }
         world.net.close(host);
-        // These are its answers to a bad disk; others are bugs.
-        if !["write the raft log", "begin a segment of the raft log"].contains(&attempted) {
+        // These are its answers to a bad disk; others are bugs, unless it was made to fail.
+        let is_doomed = world.slot(host).is_doomed.load(Ordering::Relaxed);
+        if !is_doomed && !["write the raft log", "begin a segment of the raft log"].contains(&attempted) {
             world.fail(format!("{} stopped: {attempted}: {why}", trace::name(host)));
         }
         world.order(Order::End(host, Loss::Process));
@@ -56,6 +58,11 @@ pub fn run(plan: Plan, folder: &std::path::Path) -> Report {
     coffer::raft::simulated::stop_hosts_with(stop_host);
     coffer::pool::simulated::run_inline();
     watch_panics();
+    coffer::raft::install_panic_abort();
+    {
+        let world = world.clone();
+        coffer::chaos::hook(move |point| world.comes_to(point));
+    }
 
     let mut sim = turmoil::Builder::new()
         .rng_seed(world.plan.seed)
@@ -120,6 +127,9 @@ pub fn run(plan: Plan, folder: &std::path::Path) -> Report {
             }
         }
     }
+    if world.failures().is_empty() && world.plan.audits {
+        audits::check(&world.audit_file, &clients.answered(), &world.shares()).unwrap_or_else(|why| world.fail(why));
+    }
     let elapsed = sim.elapsed();
     let report = Report {
         failures: world.failures(),
@@ -171,12 +181,14 @@ fn carry_out(sim: &mut turmoil::Sim<'_>, world: &Arc<World>, order: Order, now: 
 fn watch_panics() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if panic.payload().is::<coffer::raft::simulated::HostStopped>() {
+        if panic.payload().is::<coffer::raft::simulated::HostStopped>() || panic.payload().is::<Planned>() {
             return;
         }
         let host = trace::host().map_or_else(|| "the simulation".to_owned(), trace::name);
         WORLD.with_borrow(|world| {
-            if let Some(world) = world {
+            // What panicked before may have left locks that are no good any more, until the host ends with the step.
+            let is_ending = |world: &World, host| world.slot(host).running().is_some() && !world.net.listens(host);
+            if let Some(world) = world.as_ref().filter(|world| !trace::host().is_some_and(|host| is_ending(world, host))) {
                 world.fail(format!("{host} panicked: {panic}"));
             }
         });
@@ -193,9 +205,9 @@ async fn story(world: &Arc<World>, clients: &Arc<Clients>) -> Result<(), String>
     }
     operator::furnish(world, 0).await?;
     tokio::spawn(seal::keep_open(world.clone()));
-    if world.plan.sizes.len() > 1 {
-        roles::replicate(world, 0, 1).await?;
-        operator::furnish_here(world, 1).await?;
+    for secondary in 1..world.plan.sizes.len() {
+        roles::replicate(world, 0, secondary).await?;
+        operator::furnish_here(world, secondary).await?;
     }
     trace::line(format_args!("all is set up"));
     clients.start();

@@ -11,6 +11,7 @@ use coffer::raft::Raft;
 use coffer::storage::MemStore;
 use coffer::types::{Clock, Timestamp};
 
+use crate::ambush::Ambush;
 use crate::disk::{Faults, Loss, SimDisk};
 use crate::invariants::Invariants;
 use crate::net::{HostId, Net, now};
@@ -55,6 +56,8 @@ pub struct Slot {
     pub clock: Arc<SimClock>,
     /// Its log has lost what was synced: it must not start.
     pub has_lost_log: AtomicBool,
+    /// It was made to fail: it may end by itself.
+    pub is_doomed: AtomicBool,
     state: Mutex<SlotState>,
 }
 
@@ -96,8 +99,13 @@ impl Slot {
         state.starts += 1;
         state.starts
     }
+    /// How often it was started.
+    pub fn begun(&self) -> u64 {
+        self.state().starts
+    }
     /// Its node has ended, and this is what is left.
     pub fn ended(&self, loss: Loss) {
+        self.is_doomed.store(false, Ordering::Relaxed);
         let mut state = self.state();
         state.running = None;
         let pending = state.store.pending() as u64;
@@ -140,6 +148,8 @@ pub struct World {
     pub slots: Vec<Slot>,
     pub names: Arc<Vec<String>>,
     pub invariants: Mutex<Invariants>,
+    /// Where all nodes write what they were asked and answered, if the plan has it.
+    pub audit_file: PathBuf,
     /// All is to be well from now on.
     pub is_mended: AtomicBool,
     /// Roles are being changed.
@@ -155,6 +165,8 @@ pub struct World {
     /// Names of secondaries that were revoked, and when.
     revoked: Mutex<BTreeMap<String, Duration>>,
     orders: Mutex<VecDeque<Order>>,
+    /// See `ambush`.
+    pub ambushes: Mutex<Vec<Ambush>>,
     failures: Mutex<Vec<String>>,
     /// How often each kind of fault was really done.
     pub done: Mutex<BTreeMap<&'static str, u64>>,
@@ -172,6 +184,7 @@ impl World {
             disk: SimDisk::new(faults.clone(), Rng::new(plan.seed, &format!("disk {}", host.name))),
             clock: Arc::default(),
             has_lost_log: AtomicBool::new(false),
+            is_doomed: AtomicBool::new(false),
             state: Mutex::new(SlotState {
                 store: Arc::new(MemStore::new()),
                 running: None,
@@ -190,6 +203,7 @@ impl World {
             slots,
             names,
             invariants,
+            audit_file: folder.join("audit.log"),
             plan,
             is_mended: AtomicBool::new(false),
             is_swapping: AtomicBool::new(false),
@@ -199,6 +213,7 @@ impl World {
             belief,
             revoked: Mutex::default(),
             orders: Mutex::default(),
+            ambushes: Mutex::default(),
             failures: Mutex::default(),
             done: Mutex::default(),
         })

@@ -1,5 +1,6 @@
 //! What must hold at every moment, one file each. Looked at with every commit on every node, and after every step.
 
+mod acknowledged;
 mod apply;
 mod completeness;
 mod leaders;
@@ -11,6 +12,7 @@ mod readable;
 mod roots;
 mod shipped;
 mod terms;
+mod voters;
 
 use std::collections::BTreeMap;
 
@@ -83,6 +85,8 @@ impl Invariants {
             Box::<leaders::OneLeaderATerm>::default(),
             Box::<apply::SameEntriesSameChanges>::default(),
             Box::<terms::TermsAreKept>::default(),
+            Box::<acknowledged::WhatIsAcknowledgedIsKept>::default(),
+            Box::<voters::WhoForgotIsRemoved>::default(),
             Box::<completeness::LeadersAreComplete>::default(),
             Box::<order::IndexesAreInOrder>::default(),
             Box::<primaries::OnePrimaryAGeneration>::default(),

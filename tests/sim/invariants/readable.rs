@@ -1,4 +1,5 @@
-//! An active node can decrypt every row that it holds: no key is forgotten while something is encrypted with it.
+//! An active node can decrypt every row that it holds, and none as another row: no key is forgotten while something is encrypted
+//! with it, and whoever can write to a disk cannot put one value in the place of another.
 
 use coffer::barrier::decrypt_value;
 use coffer::core::{Standing, keys};
@@ -20,7 +21,7 @@ pub struct ActiveNodesCanRead(u64);
 
 impl Invariant for ActiveNodesCanRead {
     fn name(&self) -> &'static str {
-        "an active node can decrypt all that it holds"
+        "an active node can decrypt all that it holds, each row as itself"
     }
     fn after_step(&mut self, nodes: &[Node]) -> Result<(), String> {
         self.0 += 1;
@@ -30,15 +31,21 @@ impl Invariant for ActiveNodesCanRead {
         for node in nodes.iter().filter(|node| node.running.core.standing() == Standing::Active) {
             let Ok(keys) = node.running.core.context().keys() else { continue };
             let reader = node.store.reader();
+            let mut before: Option<Key> = None;
             for scope in Scope::ALL {
                 for path in reader.list(&Prefix::new(scope, ""), None, usize::MAX).map_err(|error| error.to_string())? {
                     let key = Key::new(scope, path);
                     let Some(row) = reader.get(&key).map_err(|error| error.to_string())? else { continue };
-                    if row.value.first() == Some(&ENVELOPE)
-                        && !RAW.iter().any(|raw| raw() == key)
-                        && let Err(error) = decrypt_value(&keys.keyring, &key, &row.value)
-                    {
+                    if row.value.first() != Some(&ENVELOPE) || RAW.iter().any(|raw| raw() == key) {
+                        continue;
+                    }
+                    if let Err(error) = decrypt_value(&keys.keyring, &key, &row.value) {
                         return Err(format!("{} cannot read {key:?}: {error}", trace::name(node.host)));
+                    }
+                    if let Some(other) = before.replace(key.clone())
+                        && decrypt_value(&keys.keyring, &other, &row.value).is_ok()
+                    {
+                        return Err(format!("{} would take the value of {key:?} for that of {other:?}", trace::name(node.host)));
                     }
                 }
             }

@@ -1,0 +1,74 @@
+//! What clients try that must not be: to get around a policy by another spelling of a path, and to live longer than was given.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::clients::{Clients, Told};
+use crate::net::now;
+use crate::operator::OPEN;
+use crate::plan::Fault;
+use crate::rng::Rng;
+use crate::trace;
+
+/// Lives of tokens that are tried to the end, in seconds: at first, and with all renewals.
+const LIFE: (u64, u64) = (3, 5);
+/// What is asked for with each renewal.
+const MORE: &str = "3s";
+
+impl Clients {
+    /// Asks for what a policy does not allow, by ways that lead through what it allows.
+    pub async fn go_around(self: Arc<Self>, cluster: usize, mut rng: Rng) {
+        let body = json!({ "policies": [OPEN], "no_default_policy": true, "ttl": "1h" });
+        let told = self.told(self.any_host(cluster, &mut rng), "POST", "auth/token/create", &self.token(cluster), &body).await;
+        let Some(token) = told.token() else { return };
+        let ways = ["", "open/../", "open/x/../../", "open/%2e%2e/", "open/..%2f", "open/./../", "open//../", "OPEN/../"];
+        for _ in 0..3 {
+            let way = rng.pick(&ways);
+            let (method, body) = *rng.pick(&[("GET", "null"), ("POST", r#"{"data":{"v":-1}}"#), ("LIST", "null"), ("DELETE", "null")]);
+            let path = format!("kv/data/{way}r{}", rng.below(self.world.plan.keys));
+            let body = serde_json::from_str(body).expect("a text of ours");
+            match self.told(self.any_host(cluster, &mut rng), method, &path, &token, &body).await {
+                Told::Done(_) => self.world.fail(format!("{method} {path} was done for a token that may use kv/data/open/ only")),
+                Told::Refused(404, text) if text == "[]" => self.world.fail(format!("{method} {path} was allowed to such a token")),
+                _ => {}
+            }
+        }
+    }
+
+    /// Renews a token as long as that goes, and asks whether it still lives: not before its first end is over, and never after the last.
+    pub async fn outlive(self: Arc<Self>, cluster: usize, mut rng: Rng) {
+        // Which of the clocks counts is not known here: with wrong ones neither end is.
+        if self.world.plan.may(Fault::Clock) {
+            return;
+        }
+        let belief = self.world.belief(cluster);
+        let (ttl, max) = LIFE;
+        let body = json!({ "policies": ["default"], "ttl": ttl, "explicit_max_ttl": max });
+        let before = now();
+        let told = self.told(self.any_host(cluster, &mut rng), "POST", "auth/token/create", &self.token(cluster), &body).await;
+        let Some(token) = told.token() else { return };
+        let (first_end, last_end) = (before + Duration::from_secs(ttl), now() + Duration::from_secs(max));
+        while now() < last_end + Duration::from_secs(2) {
+            tokio::time::sleep(Duration::from_millis(rng.between(50, 900))).await;
+            let host = self.any_host(cluster, &mut rng);
+            let (method, path, body) = match rng.permille(500) {
+                true => ("POST", "auth/token/renew-self", json!({ "increment": MORE })),
+                false => ("GET", "auth/token/lookup-self", serde_json::Value::Null),
+            };
+            let asked = now();
+            match self.told(host, method, path, &token, &body).await {
+                Told::Done(answer) if asked >= last_end => {
+                    let late = (asked - last_end).as_millis();
+                    self.world.fail(format!("a token was good {late} ms after the end of its life, at {}: {answer}", trace::name(host)));
+                }
+                Told::Refused(403, why) if now() < first_end && self.world.still_believes(cluster, belief) => {
+                    let early = (first_end - now()).as_millis();
+                    self.world.fail(format!("a token was not good {early} ms before its end, at {}: {why}", trace::name(host)));
+                }
+                _ => {}
+            }
+        }
+    }
+}
