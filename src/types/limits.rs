@@ -41,7 +41,7 @@ pub const RPC_MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const APPEND_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// Largest frame of replication records, in bytes, before compression; a larger single record still goes alone.
-pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
+pub const FRAME_BYTES_MAX: usize = if cfg!(feature = "sim") { 4096 } else { 1024 * 1024 };
 
 /// How often a handler runs again because something it read has changed.
 pub const CONFLICT_RETRIES_MAX: u32 = 32;

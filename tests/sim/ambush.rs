@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::disk::Loss;
 use crate::nemesis::{Act, takes_writes};
-use crate::net::HostId;
+use crate::net::{HostId, now};
 use crate::plan::Fault;
 use crate::rng::Rng;
 use crate::trace;
@@ -113,6 +113,15 @@ impl World {
         let running = self.slots.iter().filter(|slot| slot.cluster == cluster).filter_map(crate::world::Slot::running);
         running.map(|running| running.raft.status().borrow().term.0).max().unwrap_or(0)
     }
+
+    /// Whether a cluster has a leader of a term after `term`, of which another node has an entry.
+    fn is_followed_since(&self, cluster: usize, term: u64) -> bool {
+        self.slots.iter().filter(|slot| slot.cluster == cluster).filter_map(crate::world::Slot::running).any(|running| {
+            let status = running.raft.status().borrow().clone();
+            let mut peers = running.raft.contacts().peers.into_values();
+            status.is_leader && status.term.0 > term && peers.any(|peer| peer.matched_term == status.term)
+        })
+    }
 }
 
 impl Act {
@@ -122,43 +131,63 @@ impl Act {
         if !self.can_spare(cluster) && !self.rng.permille(100) {
             return;
         }
-        let after_an_election = self.rng.permille(120);
-        let (point, then) = if after_an_election { ("apply-batch.after", Then::GoesOn) } else { self.draw() };
-        let passing = if after_an_election { 0 } else { self.rng.below(4) };
-        let number = self.rng.number();
-        let before = world.term(cluster);
-        let lay = || world.lay(Ambush { number, cluster, point, passing, then, caught: None });
-        if after_an_election {
-            self.at_active(cluster, "transfer", "sys/step-down", json!({})).await;
-            let elected = world.wait("another leads", PATIENCE, || world.term(cluster) > before).await;
-            if elected.is_err() {
-                return;
-            }
-            lay();
-        } else {
-            lay();
-            self.lure(cluster, point);
+        let dead = if self.rng.permille(120) { self.at_an_election(cluster).await } else { self.at_a_point(cluster).await };
+        if !dead.is_empty() {
+            self.pause(200, 4000).await;
         }
-        let came =
-            world.wait("somebody comes", PATIENCE, || world.caught(number).is_some() || world.is_mended.load(Ordering::Relaxed)).await;
-        let caught = world.caught(number);
-        world.lift(number);
-        let Some(host) = caught.filter(|_| came.is_ok() && !world.is_mended.load(Ordering::Relaxed)) else { return };
-        world.did("ambush");
-        let dead = match then {
-            Then::Dies(_) => vec![host],
-            Then::GoesOn => self.cut_power(cluster, host, after_an_election).await,
-            Then::Fails => {
-                // If it did not end by now, that was no reason to.
-                self.pause(2000, 3000).await;
-                return world.slot(host).is_doomed.store(false, Ordering::Relaxed);
-            }
-            Then::Panics => return self.must_end(host, point).await,
-        };
-        self.pause(200, 4000).await;
         for host in dead.into_iter().filter(|host| world.slot(*host).is_wanted()) {
             world.order(Order::Start(host));
         }
+    }
+
+    /// Who comes to a failpoint; gives back who is to be started again.
+    async fn at_a_point(&mut self, cluster: usize) -> Vec<HostId> {
+        let world = self.world.clone();
+        let ((point, then), number, passing) = (self.draw(), self.rng.number(), self.rng.below(4));
+        world.lay(Ambush { number, cluster, point, passing, then, caught: None });
+        self.lure(cluster, point);
+        let has_come = || world.caught(number).is_some() || world.is_mended.load(Ordering::Relaxed);
+        let came = world.wait("somebody comes", PATIENCE, has_come).await;
+        let caught = world.caught(number);
+        world.lift(number);
+        let Some(host) = caught.filter(|_| came.is_ok() && !world.is_mended.load(Ordering::Relaxed)) else { return Vec::new() };
+        world.did("ambush");
+        match then {
+            Then::Dies(_) => return vec![host],
+            Then::GoesOn => {
+                let hosts = if self.rng.permille(300) { self.wanted(cluster) } else { vec![host] };
+                self.pause(0, 25).await;
+                return self.cut_power(hosts);
+            }
+            Then::Fails => {
+                // If it did not end by now, that was no reason to.
+                self.pause(2000, 3000).await;
+                world.slot(host).is_doomed.store(false, Ordering::Relaxed);
+            }
+            Then::Panics => self.must_end(host, point).await,
+        }
+        Vec::new()
+    }
+
+    /// A cluster whose new leader was just told that another node has what it wrote first.
+    async fn at_an_election(&mut self, cluster: usize) -> Vec<HostId> {
+        let world = self.world.clone();
+        let (before, end) = (world.term(cluster), now() + PATIENCE);
+        self.at_active(cluster, "transfer", "sys/step-down", json!({})).await;
+        while !world.is_followed_since(cluster, before) {
+            if now() > end || world.is_mended.load(Ordering::Relaxed) {
+                return Vec::new();
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        world.did("ambush");
+        self.pause(0, 2).await;
+        self.cut_power(self.wanted(cluster))
+    }
+
+    fn cut_power(&self, hosts: Vec<HostId>) -> Vec<HostId> {
+        hosts.iter().for_each(|host| self.world.order(Order::Down(*host, Loss::Power)));
+        hosts
     }
 
     fn draw(&mut self) -> (&'static str, Then) {
@@ -193,17 +222,6 @@ impl Act {
         let fault = *self.rng.pick(&may);
         let one = Self { world: self.world.clone(), clients: self.clients.clone(), rng: Rng::new(self.rng.number(), "lure") };
         tokio::spawn(one.carry_out_boxed(fault));
-    }
-
-    /// Cuts the power of one host, or of its cluster, a moment after it came where it was waited for.
-    async fn cut_power(&mut self, cluster: usize, host: HostId, at_once: bool) -> Vec<HostId> {
-        let world = self.world.clone();
-        self.pause(0, if at_once { 4 } else { 25 }).await;
-        let hosts = if at_once || self.rng.permille(300) { self.wanted(cluster) } else { vec![host] };
-        for host in &hosts {
-            world.order(Order::Down(*host, Loss::Power));
-        }
-        hosts
     }
 
     /// Where Raft panicked, nothing goes on.

@@ -149,7 +149,7 @@ impl Clients {
     }
 
     /// Does something beside what a client does.
-    fn aside(self: &Arc<Self>, what: impl Future<Output = ()> + Send + 'static) {
+    pub fn aside(self: &Arc<Self>, what: impl Future<Output = ()> + Send + 'static) {
         self.working.fetch_add(1, Ordering::Relaxed);
         let clients = self.clone();
         tokio::spawn(async move {

@@ -1,13 +1,18 @@
 //! What clients do with secrets: registers with versions, a set, and what is only there for its own cluster.
 
+use std::time::Duration;
+
 use jepsen::core::{Kind, Op, Value};
 use serde_json::json;
 
 use crate::clients::{COPIES, Clients, LOCAL, REGISTER, SET, Told};
 use crate::invariants::LOCAL_CANARY;
 use crate::net::HostId;
-use crate::operator::active;
+use crate::operator::{PASSWORD, READER, active};
 use crate::rng::Rng;
+
+/// So often a user tries to log in while a cluster is filled.
+const LOGINS_WHILE_FILLED: usize = 8;
 
 /// What local secrets hold.
 pub const LOCAL_VALUE: &str = "stays-here-too";
@@ -16,18 +21,22 @@ impl Clients {
     /// Reads a register.
     pub async fn read(&self, cluster: usize, host: HostId, rng: &mut Rng, process: &mut u64, workload: &'static str) {
         let key = rng.below(self.world.plan.keys);
+        self.read_with(&self.token(cluster), (cluster, host), key, process, workload).await;
+    }
+
+    /// Reads a register of a cluster through `host` with a token.
+    async fn read_with(&self, token: &str, (cluster, host): (usize, HostId), key: u64, process: &mut u64, workload: &'static str) {
         let Some(belief) = self.world.belief(cluster) else { return };
         let label = format!("{cluster}.{belief}");
         let begun = self.histories.record(workload, Op::invoke(*process, "read", Value::pair(key, Value::Nil)).of(label));
-        let (kind, value, why) =
-            match self.told(host, "GET", &format!("kv/data/r{key}"), &self.token(cluster), &serde_json::Value::Null).await {
-                Told::Done(answer) => (Kind::Ok, Value::pair(key, seen(&answer)), String::new()),
-                // Nothing was ever written there, or so it says: the mount has been there since before clients began.
-                Told::Refused(404, text) if text == "[]" || text.contains("no handler") => {
-                    (Kind::Ok, Value::pair(key, Value::pair(0, Value::Nil)), String::new())
-                }
-                Told::Refused(_, why) | Told::Unknown(why) => (Kind::Fail, Value::pair(key, Value::Nil), why),
-            };
+        let (kind, value, why) = match self.told(host, "GET", &format!("kv/data/r{key}"), token, &serde_json::Value::Null).await {
+            Told::Done(answer) => (Kind::Ok, Value::pair(key, seen(&answer)), String::new()),
+            // Nothing was ever written there, or so it says: the mount has been there since before clients began.
+            Told::Refused(404, text) if text == "[]" || text.contains("no handler") => {
+                (Kind::Ok, Value::pair(key, Value::pair(0, Value::Nil)), String::new())
+            }
+            Told::Refused(_, why) | Told::Unknown(why) => (Kind::Fail, Value::pair(key, Value::Nil), why),
+        };
         let kind = if self.world.still_believes(cluster, Some(belief)) { kind } else { Kind::Fail };
         self.histories.end(workload, &begun, kind, value, &why, process);
     }
@@ -104,6 +113,20 @@ impl Clients {
             }
         }
         versions
+    }
+
+    /// Logs in to a cluster as soon as it lets anybody in, and reads all registers: what it shows from the first answer on counts.
+    pub async fn read_as_user(&self, cluster: usize) {
+        let mut process = self.histories.process();
+        for _ in 0..LOGINS_WHILE_FILLED {
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            let Some(host) = active(&self.world, cluster) else { continue };
+            let told = self.told(host, "PUT", &format!("auth/up/login/{READER}"), "", &json!({ "password": PASSWORD })).await;
+            let Some(token) = told.token() else { continue };
+            for key in 0..self.world.plan.keys {
+                self.read_with(&token, (cluster, host), key, &mut process, COPIES).await;
+            }
+        }
     }
 
     /// Another cluster shows them from now on, or later ones.

@@ -18,8 +18,10 @@ use crate::world::World;
 
 /// How long each step of making a cluster may take.
 pub const STEP: Duration = Duration::from_secs(60);
-/// The password of the only user.
+/// The password of all users.
 pub const PASSWORD: &str = "correct-horse-battery";
+/// A user who may read, and the policy of the same name.
+pub const READER: &str = "reader";
 /// A policy, and what it allows everything below.
 pub const OPEN: &str = "open";
 /// As long as a call of the operator's may take.
@@ -127,6 +129,10 @@ pub async fn furnish(world: &World, cluster: usize) -> Result<(), String> {
     must(world, &hosts, "PUT", "sys/mounts/kv", root, &json!({ "type": "kv", "options": { "version": "2" } })).await?;
     must(world, &hosts, "PUT", "sys/auth/up", root, &json!({ "type": "userpass" })).await?;
     must(world, &hosts, "PUT", "auth/up/users/somebody", root, &json!({ "password": PASSWORD })).await?;
+    let policy = json!({ "policy": "path \"kv/data/*\" { capabilities = [\"read\"] }" });
+    must(world, &hosts, "PUT", &format!("sys/policies/acl/{READER}"), root, &policy).await?;
+    let user = json!({ "password": PASSWORD, "token_policies": READER });
+    must(world, &hosts, "PUT", &format!("auth/up/users/{READER}"), root, &user).await?;
     let policy = json!({ "policy": "path \"kv/data/open/*\" { capabilities = [\"create\", \"update\", \"read\", \"list\", \"delete\"] }" });
     must(world, &hosts, "PUT", &format!("sys/policies/acl/{OPEN}"), root, &policy).await?;
     if world.plan.audits {

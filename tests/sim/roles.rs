@@ -166,7 +166,7 @@ async fn keep_apart(world: Arc<World>, one: usize, other: usize, time: Duration)
 }
 
 /// The secondary gives up what it has, and is filled anew; it serves nobody until it has everything.
-pub async fn fill_anew(world: &Arc<World>, clients: &Clients, primary: usize, secondary: usize, rng: &mut Rng) {
+pub async fn fill_anew(world: &Arc<World>, clients: &Arc<Clients>, primary: usize, secondary: usize, rng: &mut Rng) {
     // What is local there goes, with all tokens, and what it takes while it is alone.
     clients.histories.close(LOCAL[secondary]);
     world.doubt(secondary);
@@ -187,6 +187,10 @@ pub async fn fill_anew(world: &Arc<World>, clients: &Clients, primary: usize, se
         // It has nothing yet, and is not to show that.
         tokio::spawn(keep_apart(world.clone(), primary, secondary, Duration::from_millis(rng.between(1000, 4000))));
     }
+    clients.aside({
+        let clients = clients.clone();
+        async move { clients.read_as_user(secondary).await }
+    });
     while make_root(world, secondary).await.is_err() {}
     while furnish_here(world, secondary).await.is_err() {}
 }

@@ -12,8 +12,9 @@ use super::{Commit, Invariant};
 #[derive(Default)]
 pub struct EqualPositionsEqualRoots {
     sums: BTreeMap<(u64, [u8; 32]), PageSum>,
-    /// Hosts whose rows are being compared with a primary's: ahead of, or behind, their position.
-    repairing: std::collections::BTreeSet<usize>,
+    /// From which entries of a cluster on its rows are being compared with a primary's, ahead of or behind their position, or no longer
+    /// are. Whoever installs a state in the midst of that goes on from there.
+    repairing: BTreeMap<(usize, u64), bool>,
     commits: u64,
 }
 
@@ -45,13 +46,15 @@ impl Invariant for EqualPositionsEqualRoots {
             }
             let changes_shared = !applied.pages.keys().all(|(scope, _)| *scope != Scope::Shared);
             // A repair changes rows before it says where they stand.
-            if applied.forget_records {
-                self.repairing.remove(&commit.host.0);
-            } else if changes_shared && applied.records.is_empty() {
-                self.repairing.insert(commit.host.0);
+            if applied.forget_records || (changes_shared && applied.records.is_empty()) {
+                self.repairing.insert((commit.cluster, applied.at.0), !applied.forget_records);
             }
+            let so_far = self.repairing.range((commit.cluster, 0)..=(commit.cluster, applied.at.0)).next_back();
             let position = applied.positions.performance;
-            if self.repairing.contains(&commit.host.0) || matches!(role, Role::Secondary { filling: true, .. }) || position.wal.0 == 0 {
+            if so_far.is_some_and(|(_, is_repairing)| *is_repairing)
+                || matches!(role, Role::Secondary { filling: true, .. })
+                || position.wal.0 == 0
+            {
                 continue;
             }
             let known = *self.sums.entry((position.wal.0, position.history.0)).or_insert(sum);
