@@ -15,7 +15,7 @@ use crate::net::{HostId, now};
 use crate::plan::Fault;
 use crate::rng::Rng;
 use crate::trace;
-use crate::world::{Order, World};
+use crate::world::{Order, Slot, World};
 
 /// Places that no host comes to here, or only before anything goes wrong.
 const NOT_HERE: [&str; 5] = ["page-flush", "pointer-rename", "init-commit", "segment-begin", "test"];
@@ -61,6 +61,9 @@ impl World {
         let Some(host) = trace::host().filter(|host| self.slot(*host).running().is_some()) else { return Verdict::Pass };
         if !self.net.listens(host) {
             std::panic::panic_any(HostStopped);
+        }
+        if self.is_mended.load(Ordering::Relaxed) {
+            return Verdict::Pass;
         }
         let then = {
             let mut ambushes = self.ambushes.lock().expect("no holder of this lock panics");
@@ -110,13 +113,13 @@ impl World {
 
     /// The newest term that a node of a cluster knows.
     fn term(&self, cluster: usize) -> u64 {
-        let running = self.slots.iter().filter(|slot| slot.cluster == cluster).filter_map(crate::world::Slot::running);
+        let running = self.slots.iter().filter(|slot| slot.cluster == cluster).filter_map(Slot::running);
         running.map(|running| running.raft.status().borrow().term.0).max().unwrap_or(0)
     }
 
     /// Whether a cluster has a leader of a term after `term`, of which another node has an entry.
     fn is_followed_since(&self, cluster: usize, term: u64) -> bool {
-        self.slots.iter().filter(|slot| slot.cluster == cluster).filter_map(crate::world::Slot::running).any(|running| {
+        self.slots.iter().filter(|slot| slot.cluster == cluster).filter_map(Slot::running).any(|running| {
             let status = running.raft.status().borrow().clone();
             let mut peers = running.raft.contacts().peers.into_values();
             status.is_leader && status.term.0 > term && peers.any(|peer| peer.matched_term == status.term)
@@ -186,6 +189,9 @@ impl Act {
     }
 
     fn cut_power(&self, hosts: Vec<HostId>) -> Vec<HostId> {
+        if self.world.is_mended.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
         hosts.iter().for_each(|host| self.world.order(Order::Down(*host, Loss::Power)));
         hosts
     }
