@@ -26,6 +26,9 @@ impl Report {
         match report::write(&self.folder) {
             Err(why) => refuse(&why),
             Ok(page) => {
+                // What was just read can be read again.
+                let run = report::Run::load(&self.folder).unwrap_or_default();
+                report::beside_faults(&run).iter().for_each(|line| println!("{line}"));
                 println!("{}", page.display());
                 ExitCode::SUCCESS
             }

@@ -2,7 +2,7 @@
 //!
 //! Dots that would lie on another of the same colour are left out, and how many are drawn is told. The rare colours are drawn last.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::bands;
 use super::load::{Call, OUTCOMES, Outcome, Run};
@@ -14,6 +14,8 @@ const HEIGHT: f64 = 280.0;
 const ABOVE: f64 = 26.0;
 /// Edge of the square within which one dot stands for all of its colour.
 const CELL: f64 = 2.5;
+/// Seconds for which a fault that was ended may still be felt.
+const AFTERMATH: f64 = 3.0;
 
 /// Milliseconds to heights, by their logarithm.
 struct Scale {
@@ -71,6 +73,7 @@ pub fn draw(run: &Run, behind: &dyn Fn(f64) -> String) -> Part {
         }
         about.extend(quantiles(outcome, &mine));
     }
+    about.extend(beside_faults(run));
     let silent = run.calls.iter().filter(|call| call.ended.is_none()).count();
     let shown =
         format!("{drawn} of {} operations are drawn: those that would lie on a dot of the same colour are left out.", run.calls.len());
@@ -82,6 +85,30 @@ fn thinned<'c>(calls: &[&'c Call], time: Time, scale: &Scale) -> Vec<(&'c Call, 
     let mut taken = HashSet::new();
     let placed = calls.iter().filter_map(|call| milliseconds(call).map(|ms| (*call, time.x(call.began), scale.y(ms))));
     placed.filter(|(_, x, y)| taken.insert(((x / CELL) as i64, (y / CELL) as i64))).collect()
+}
+
+/// How long what was done took at the 99th percentile: without a fault, and while each fault was in force; a line each.
+///
+/// What began within [`AFTERMATH`] after a fault counts for neither.
+pub fn beside_faults(run: &Run) -> Vec<String> {
+    let bands = bands::bands(&run.history);
+    let p99 = |is_meant: &dyn Fn(&Call) -> bool| {
+        let done = run.calls.iter().filter(|call| call.outcome == Outcome::Ok && is_meant(call));
+        let mut took: Vec<f64> = done.filter_map(milliseconds).collect();
+        took.sort_by(f64::total_cmp);
+        took.get(took.len() * 99 / 100).map(|ms| (*ms, took.len()))
+    };
+    let calm = p99(&|call| !bands.iter().any(|band| call.ended.unwrap_or(run.span) >= band.from && call.began <= band.to + AFTERMATH));
+    let Some((healthy, calls)) = calm else { return Vec::new() };
+    let mut lines = vec![format!("without a fault 99 % of {calls} within {healthy:.1} ms")];
+    let modes: BTreeSet<&str> = bands.iter().map(|band| band.mode.as_str()).collect();
+    for mode in modes {
+        let in_force = |call: &Call| bands.iter().any(|band| band.mode == mode && (band.from..=band.to).contains(&call.began));
+        if let Some((ms, calls)) = p99(&in_force) {
+            lines.push(format!("under {mode} 99 % of {calls} within {ms:.1} ms, {:.1}x", ms / healthy));
+        }
+    }
+    lines
 }
 
 fn quantiles(outcome: Outcome, calls: &[&Call]) -> Option<String> {
@@ -109,6 +136,27 @@ mod tests {
         let dots = part.body.matches("class=\"dot ok\"").count();
         assert!((4..=6).contains(&dots), "{dots}");
         assert!(part.about.starts_with(&format!("{dots} of 1000 operations are drawn")), "{}", part.about);
+    }
+
+    #[test]
+    fn what_began_under_a_fault_is_told_apart_from_what_did_not() {
+        use crate::core::{History, Op, Process, Value};
+        let fault = |f: &str, second: u64, outcome: Option<&str>| {
+            let value = Value::pair(Value::keyword("lossy-standby"), "c");
+            let op = Op { process: Process::Nemesis, ..Op::invoke(0, f, value) }.at(second * 1_000_000_000);
+            outcome.map_or(op.clone(), |outcome| op.with("outcome", outcome))
+        };
+        let ops = vec![
+            fault("start-packet", 10, None),
+            fault("start-packet", 10, Some("installed")),
+            fault("stop-packet", 20, None),
+            fault("stop-packet", 20, Some("removed")),
+        ];
+        let mut history = History::default();
+        ops.into_iter().for_each(|op| history.push(op));
+        let calls = [(5.0, 10.0), (12.0, 30.0), (21.0, 900.0), (24.0, 20.0)].map(|(began, ms)| call(began, ms, Outcome::Ok)).to_vec();
+        let lines = beside_faults(&Run { calls, span: 30.0, history, ..Run::default() });
+        assert_eq!(lines, ["without a fault 99 % of 2 within 20.0 ms", "under lossy-standby 99 % of 1 within 30.0 ms, 1.5x"]);
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod verdict;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+pub use latency::beside_faults;
 pub use load::Run;
 pub use page::render;
 
