@@ -54,6 +54,13 @@ pub struct Ambush {
     caught: Option<HostId>,
 }
 
+impl Ambush {
+    /// An audit file whose disk is full stays so for a while, for all who come.
+    fn lasts(&self) -> bool {
+        self.then == Then::Fails && self.point.starts_with("audit-write")
+    }
+}
+
 impl World {
     /// The product has come to one of its failpoints.
     pub fn comes_to(&self, point: &'static str) -> Verdict {
@@ -68,7 +75,7 @@ impl World {
         let then = {
             let mut ambushes = self.ambushes.lock().expect("no holder of this lock panics");
             let cluster = self.slot(host).cluster;
-            let laid = ambushes.iter_mut().find(|it| it.caught.is_none() && it.cluster == cluster && it.point == point);
+            let laid = ambushes.iter_mut().find(|it| (it.caught.is_none() || it.lasts()) && it.cluster == cluster && it.point == point);
             let Some(laid) = laid else { return Verdict::Pass };
             if laid.passing > 0 {
                 laid.passing -= 1;
@@ -151,10 +158,18 @@ impl Act {
         self.lure(cluster, point);
         let has_come = || world.caught(number).is_some() || world.is_mended.load(Ordering::Relaxed);
         let came = world.wait("somebody comes", PATIENCE, has_come).await;
-        let caught = world.caught(number);
+        let caught = world.caught(number).filter(|_| came.is_ok() && !world.is_mended.load(Ordering::Relaxed));
+        let dead = match caught {
+            Some(host) => self.meets(host, cluster, point, then).await,
+            None => Vec::new(),
+        };
         world.lift(number);
-        let Some(host) = caught.filter(|_| came.is_ok() && !world.is_mended.load(Ordering::Relaxed)) else { return Vec::new() };
-        world.did("ambush");
+        dead
+    }
+
+    /// What becomes of who came; gives back who is to be started again.
+    async fn meets(&mut self, host: HostId, cluster: usize, point: &str, then: Then) -> Vec<HostId> {
+        self.world.did("ambush");
         match then {
             Then::Dies(_) => return vec![host],
             Then::GoesOn => {
@@ -165,7 +180,7 @@ impl Act {
             Then::Fails => {
                 // If it did not end by now, that was no reason to.
                 self.pause(2000, 3000).await;
-                world.slot(host).is_doomed.store(false, Ordering::Relaxed);
+                self.world.slot(host).is_doomed.store(false, Ordering::Relaxed);
             }
             Then::Panics => self.must_end(host, point).await,
         }
@@ -199,6 +214,9 @@ impl Act {
     fn draw(&mut self) -> (&'static str, Then) {
         if self.rng.permille(100) {
             return (*self.rng.pick(&OF_RAFT), Then::Panics);
+        }
+        if self.world.plan.audits && self.rng.permille(150) {
+            return ("audit-write.before", Then::Fails);
         }
         let here: Vec<_> = POINTS.iter().filter(|point| !NOT_HERE.iter().any(|prefix| point.name.starts_with(prefix))).collect();
         let point = *self.rng.pick(&here);
