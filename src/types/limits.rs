@@ -40,7 +40,8 @@ pub const RPC_MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Most bytes of entries that one append message carries; a larger single entry still goes alone.
 pub const APPEND_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// Largest frame of replication records, in bytes, before compression; a larger single record still goes alone.
+/// Largest frame of replication records, in bytes, before compression; a larger single record still goes alone. Small where clusters are simulated: their
+/// data are few, and what comes in several frames must be seen to do so.
 pub const FRAME_BYTES_MAX: usize = if cfg!(feature = "sim") { 4096 } else { 1024 * 1024 };
 
 /// How often a handler runs again because something it read has changed.

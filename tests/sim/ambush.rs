@@ -1,6 +1,7 @@
 //! Ambushes: whoever comes to a certain place in the product meets his end there, right after it, or an error. The places are the
 //! product's failpoints, and the first commits of a new leader.
 
+use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -66,14 +67,14 @@ impl World {
     pub fn comes_to(&self, point: &'static str) -> Verdict {
         // A host that only begins to run has nothing to lose yet; one that was caught does nothing any more.
         let Some(host) = trace::host().filter(|host| self.slot(*host).running().is_some()) else { return Verdict::Pass };
-        if !self.net.listens(host) {
+        if self.is_ending(host) {
             std::panic::panic_any(HostStopped);
         }
         if self.is_mended.load(Ordering::Relaxed) {
             return Verdict::Pass;
         }
         let then = {
-            let mut ambushes = self.ambushes.lock().expect("no holder of this lock panics");
+            let mut ambushes = self.ambushes();
             let cluster = self.slot(host).cluster;
             let laid = ambushes.iter_mut().find(|it| (it.caught.is_none() || it.lasts()) && it.cluster == cluster && it.point == point);
             let Some(laid) = laid else { return Verdict::Pass };
@@ -96,26 +97,27 @@ impl World {
                 std::panic::panic_any(Planned)
             }
             Then::Dies(loss) => {
-                match loss {
-                    Loss::Process => self.net.close(host),
-                    Loss::Power => self.net.darken(host),
-                }
+                self.net.end(host, loss);
                 self.order(Order::Down(host, loss));
                 std::panic::panic_any(HostStopped)
             }
         }
     }
 
+    fn ambushes(&self) -> MutexGuard<'_, Vec<Ambush>> {
+        self.ambushes.lock().expect("no holder of this lock panics")
+    }
+
     fn lay(&self, ambush: Ambush) {
-        self.ambushes.lock().expect("no holder of this lock panics").push(ambush);
+        self.ambushes().push(ambush);
     }
 
     fn caught(&self, number: u64) -> Option<HostId> {
-        self.ambushes.lock().expect("no holder of this lock panics").iter().find(|it| it.number == number).and_then(|it| it.caught)
+        self.ambushes().iter().find(|it| it.number == number).and_then(|it| it.caught)
     }
 
     fn lift(&self, number: u64) {
-        self.ambushes.lock().expect("no holder of this lock panics").retain(|it| it.number != number);
+        self.ambushes().retain(|it| it.number != number);
     }
 
     /// The newest term that a node of a cluster knows.

@@ -110,7 +110,7 @@ impl Clients {
 
     /// What a host says to a request.
     pub async fn told(&self, host: HostId, method: &str, path: &str, token: &str, body: &serde_json::Value) -> Told {
-        self.told_of(host, raw(method, path, Some(token).filter(|token| !token.is_empty()), body)).await
+        self.told_of(host, raw(method, path, Some(token), body)).await
     }
 
     /// What a host says to a request that is made already.

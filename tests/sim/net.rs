@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::disk::Loss;
 use crate::plan::Weather;
 use crate::rng::Rng;
 use crate::talk::{Reply, Request};
@@ -146,6 +147,14 @@ impl Net {
     /// Nothing comes from or to `host` any more.
     pub fn close(&self, host: HostId) {
         self.inner().inboxes.remove(&host);
+    }
+
+    /// Its process has ended, or its machine.
+    pub fn end(&self, host: HostId, loss: Loss) {
+        match loss {
+            Loss::Process => self.close(host),
+            Loss::Power => self.darken(host),
+        }
     }
 
     /// `host` has no power: its connections are not even reset.

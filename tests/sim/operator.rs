@@ -32,7 +32,7 @@ const CALL: Duration = Duration::from_secs(20);
 /// # Errors
 /// If there was no answer.
 pub async fn ask(world: &World, host: HostId, method: &str, path: &str, token: &str, body: &Value) -> Result<(u16, Value), NoAnswer> {
-    send(world, host, raw(method, path, Some(token).filter(|token| !token.is_empty()), body)).await
+    send(world, host, raw(method, path, Some(token), body)).await
 }
 
 /// The same with a request that is made already.

@@ -38,7 +38,7 @@ fn stop_host(attempted: &'static str, why: String) {
     WORLD.with_borrow(|world| {
         let Some(world) = world else { return };
         // What fails because it has stopped is no reason of its own.
-        if !world.net.listens(host) && world.slot(host).running().is_some() {
+        if world.is_ending(host) {
             return;
         }
         world.net.close(host);
@@ -149,10 +149,7 @@ fn carry_out(sim: &mut turmoil::Sim<'_>, world: &Arc<World>, order: Order, now: 
         trace::line(format_args!("{order:?}"));
         match order {
             Order::End(_, loss) | Order::Down(_, loss) => {
-                match loss {
-                    Loss::Process => world.net.close(host),
-                    Loss::Power => world.net.darken(host),
-                }
+                world.net.end(host, loss);
                 slot.ended(loss);
                 sim.crash(name);
                 world.invariants.lock().expect("no holder of this lock panics").ended(host);
@@ -187,8 +184,7 @@ fn watch_panics() {
         let host = trace::host().map_or_else(|| "the simulation".to_owned(), trace::name);
         WORLD.with_borrow(|world| {
             // What panicked before may have left locks that are no good any more, until the host ends with the step.
-            let is_ending = |world: &World, host| world.slot(host).running().is_some() && !world.net.listens(host);
-            if let Some(world) = world.as_ref().filter(|world| !trace::host().is_some_and(|host| is_ending(world, host))) {
+            if let Some(world) = world.as_ref().filter(|world| !trace::host().is_some_and(|host| world.is_ending(host))) {
                 world.fail(format!("{host} panicked: {panic}"));
             }
         });

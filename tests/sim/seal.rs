@@ -140,25 +140,40 @@ pub async fn make_root(world: &World, cluster: usize) -> Result<(), String> {
         tokio::time::sleep(Duration::from_millis(300)).await;
         let Some(host) = active(world, cluster) else { continue };
         for shares in world.seals() {
-            // One that was left by an attempt before is given up.
-            let _ = ask(world, host, "DELETE", "sys/generate-root/attempt", "", &Value::Null).await;
-            let Ok((200, begun)) = ask(world, host, "PUT", "sys/generate-root/attempt", "", &json!({})).await else { continue };
-            for share in shares {
-                let body = json!({ "key": share, "nonce": begun["nonce"] });
-                match ask(world, host, "PUT", "sys/generate-root/update", "", &body).await {
-                    Ok((200, done)) if done["complete"] == true => {
-                        let (encoded, otp) =
-                            (done["encoded_token"].as_str().unwrap_or_default(), begun["otp"].as_str().unwrap_or_default());
-                        let token = coffer::core::seal::decode_token(encoded, otp)?;
-                        world.keep_root(cluster, token.expose().clone());
-                        return Ok(());
-                    }
-                    other => last = format!("{other:?}"),
+            match ask_for_root(world, host, &shares).await {
+                Ok((encoded, otp)) => {
+                    let token = coffer::core::seal::decode_token(&encoded, &otp)?;
+                    world.keep_root(cluster, token.expose().clone());
+                    return Ok(());
                 }
+                Err(why) => last = why,
             }
         }
     }
     Err(format!("no root token was made: {last}"))
+}
+
+/// Has a node make a root token for these shares: the token, and the one-time password that it is encoded with.
+///
+/// # Errors
+/// With its last answer, if it makes none.
+async fn ask_for_root(world: &World, host: HostId, shares: &[String]) -> Result<(String, String), String> {
+    // One that was left by an attempt before is given up.
+    let _ = ask(world, host, "DELETE", "sys/generate-root/attempt", "", &Value::Null).await;
+    let begun = match ask(world, host, "PUT", "sys/generate-root/attempt", "", &json!({})).await {
+        Ok((200, begun)) => begun,
+        other => return Err(format!("{other:?}")),
+    };
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut last = "no share was given".to_owned();
+    for share in shares {
+        let body = json!({ "key": share, "nonce": begun["nonce"] });
+        match ask(world, host, "PUT", "sys/generate-root/update", "", &body).await {
+            Ok((200, done)) if done["complete"] == true => return Ok((text(&done["encoded_token"]), text(&begun["otp"]))),
+            other => last = format!("{other:?}"),
+        }
+    }
+    Err(last)
 }
 
 /// Gives a cluster's seal new shares, which are given back before they count; sometimes the node dies just then.
@@ -214,15 +229,8 @@ pub async fn rekey(world: &World, cluster: usize, rng: &mut Rng) {
 /// What opened the seal before opens it no more.
 async fn old_shares_are_void(world: &World, host: HostId, fresh: &[String]) {
     for shares in world.seals().into_iter().skip_while(|shares| shares != fresh).skip(1) {
-        let _ = ask(world, host, "DELETE", "sys/generate-root/attempt", "", &Value::Null).await;
-        let Ok((200, begun)) = ask(world, host, "PUT", "sys/generate-root/attempt", "", &json!({})).await else { return };
-        for share in shares {
-            let body = json!({ "key": share, "nonce": begun["nonce"] });
-            if let Ok((200, answer)) = ask(world, host, "PUT", "sys/generate-root/update", "", &body).await
-                && answer["complete"] == true
-            {
-                world.fail(format!("{} makes a root token for shares that were replaced", trace::name(host)));
-            }
+        if ask_for_root(world, host, &shares).await.is_ok() {
+            world.fail(format!("{} makes a root token for shares that were replaced", trace::name(host)));
         }
     }
 }

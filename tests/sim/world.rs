@@ -224,6 +224,11 @@ impl World {
         &self.slots[host.0]
     }
 
+    /// Whether a host's node has stopped within this step: it ends with it, and nothing of it is heard any more.
+    pub fn is_ending(&self, host: HostId) -> bool {
+        self.slot(host).running().is_some() && !self.net.listens(host)
+    }
+
     /// Has something done before the next step.
     pub fn order(&self, order: Order) {
         self.orders.lock().expect("no holder of this lock panics").push_back(order);

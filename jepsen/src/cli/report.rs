@@ -23,11 +23,10 @@ pub struct Report {
 impl Report {
     /// Writes the page and says where it is.
     pub fn run(self) -> ExitCode {
-        match report::write(&self.folder) {
+        let written = report::Run::load(&self.folder).and_then(|run| Ok((report::write(&run, &self.folder)?, run)));
+        match written {
             Err(why) => refuse(&why),
-            Ok(page) => {
-                // What was just read can be read again.
-                let run = report::Run::load(&self.folder).unwrap_or_default();
+            Ok((page, run)) => {
                 report::beside_faults(&run).iter().for_each(|line| println!("{line}"));
                 println!("{}", page.display());
                 ExitCode::SUCCESS

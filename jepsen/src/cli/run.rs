@@ -162,7 +162,7 @@ pub fn execute(order: &Order) -> Result<Verdict, String> {
     let verdict = run(&order, &terminal);
     terminal.bar.finish_and_clear();
     if verdict.is_ok() {
-        println!("{}", report::write(&order.folder)?.display());
+        println!("{}", report::write(&report::Run::load(&order.folder)?, &order.folder)?.display());
     }
     verdict
 }

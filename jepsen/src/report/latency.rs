@@ -93,10 +93,8 @@ fn thinned<'c>(calls: &[&'c Call], time: Time, scale: &Scale) -> Vec<(&'c Call, 
 pub fn beside_faults(run: &Run) -> Vec<String> {
     let bands = bands::bands(&run.history);
     let p99 = |is_meant: &dyn Fn(&Call) -> bool| {
-        let done = run.calls.iter().filter(|call| call.outcome == Outcome::Ok && is_meant(call));
-        let mut took: Vec<f64> = done.filter_map(milliseconds).collect();
-        took.sort_by(f64::total_cmp);
-        took.get(took.len() * 99 / 100).map(|ms| (*ms, took.len()))
+        let took = sorted(run.calls.iter().filter(|call| call.outcome == Outcome::Ok && is_meant(call)));
+        at(&took, 0.99).map(|ms| (ms, took.len()))
     };
     let calm = p99(&|call| !bands.iter().any(|band| call.ended.unwrap_or(run.span) >= band.from && call.began <= band.to + AFTERMATH));
     let Some((healthy, calls)) = calm else { return Vec::new() };
@@ -111,11 +109,21 @@ pub fn beside_faults(run: &Run) -> Vec<String> {
     lines
 }
 
-fn quantiles(outcome: Outcome, calls: &[&Call]) -> Option<String> {
-    let mut took: Vec<f64> = calls.iter().filter_map(|call| milliseconds(call)).collect();
+/// How long those took that were answered, the shortest first.
+fn sorted<'c>(calls: impl Iterator<Item = &'c Call>) -> Vec<f64> {
+    let mut took: Vec<f64> = calls.filter_map(milliseconds).collect();
     took.sort_by(f64::total_cmp);
-    let at = |share: f64| took.get(((took.len() as f64 * share) as usize).min(took.len().saturating_sub(1))).copied();
-    let (half, most, longest) = (at(0.5)?, at(0.99)?, at(1.0)?);
+    took
+}
+
+/// What this share of them took at most.
+fn at(sorted: &[f64], share: f64) -> Option<f64> {
+    sorted.get(((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1))).copied()
+}
+
+fn quantiles(outcome: Outcome, calls: &[&Call]) -> Option<String> {
+    let took = sorted(calls.iter().copied());
+    let (half, most, longest) = (at(&took, 0.5)?, at(&took, 0.99)?, at(&took, 1.0)?);
     Some(format!("{} ({}): half within {half:.2} ms, 99 % within {most:.1} ms, longest {longest:.0} ms", outcome.name(), calls.len()))
 }
 

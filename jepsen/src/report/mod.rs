@@ -27,13 +27,12 @@ pub use page::render;
 /// In a run's folder.
 pub const FILE: &str = "report.html";
 
-/// Writes the page into a run's folder: where it is.
+/// Writes the page of a run into its folder: where it is.
 ///
 /// # Errors
-/// If the folder holds no history, or cannot be written to.
-pub fn write(folder: &Path) -> Result<PathBuf, String> {
-    let run = Run::load(folder)?;
+/// If the folder cannot be written to.
+pub fn write(run: &Run, folder: &Path) -> Result<PathBuf, String> {
     let page = folder.join(FILE);
-    fs::write(&page, render(&run)).map_err(|error| format!("{}: {error}", page.display()))?;
+    fs::write(&page, render(run)).map_err(|error| format!("{}: {error}", page.display()))?;
     Ok(page)
 }

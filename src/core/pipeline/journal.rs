@@ -29,14 +29,14 @@ pub(super) struct Journal<'r> {
     verdict: Option<Result<Vec<String>, ()>>,
     operation: Operation,
     is_logged: bool,
-    /// Who took the request's line.
-    takers: Option<audit::Devices>,
+    /// Those that were there when it began.
+    takers: audit::Devices,
 }
 
 impl<'r> Journal<'r> {
     pub(super) fn open(core: &'r Core, asked: Asked<'r>) -> Result<Self, Refused> {
         let devices = core.audit.devices().map_err(refused)?;
-        let operation = asked.request.operation;
+        let (operation, takers) = (asked.request.operation, devices.broker.devices());
         Ok(Self {
             core,
             asked,
@@ -47,7 +47,7 @@ impl<'r> Journal<'r> {
             verdict: None,
             operation,
             is_logged: false,
-            takers: None,
+            takers,
         })
     }
 
@@ -82,7 +82,6 @@ impl<'r> Journal<'r> {
     /// Logs the request, once: a rerun is the same request.
     pub(super) async fn request(&mut self, _: &Permit) -> Result<(), Refused> {
         if !self.is_logged {
-            self.takers = Some(self.devices.broker.devices());
             self.log(Phase::Request, None, None).await.map_err(|()| Refused::Audit)?;
             self.is_logged = true;
         }
@@ -136,9 +135,11 @@ impl<'r> Journal<'r> {
 
     async fn log(&self, phase: Phase, error: Option<&str>, answer: Option<Answer<'_>>) -> Result<(), ()> {
         // What a device has seen asked, it sees answered: the last one may be closed by this request, or go with all rows.
-        let there_are = |devices: &audit::Devices| !devices.is_empty();
-        let devices = Some(self.devices.broker.devices()).filter(there_are).or_else(|| self.takers.clone().filter(there_are));
-        let Some(devices) = devices else { return Ok(()) };
+        let now = self.devices.broker.devices();
+        let devices = if now.is_empty() { &self.takers } else { &now };
+        if devices.is_empty() {
+            return Ok(());
+        }
         let version = builtin_version();
         let place = self.mounted.as_ref().map(|mounted| Place {
             mount_point: &mounted.mount.path,
@@ -171,7 +172,7 @@ impl<'r> Journal<'r> {
                 Origin::Secondary { id, .. } => Some(id),
             },
         };
-        audit::log(&devices, &event).await.map_err(|_| ())
+        audit::log(devices, &event).await.map_err(|_| ())
     }
 }
 

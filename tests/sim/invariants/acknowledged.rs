@@ -1,10 +1,9 @@
 //! A host that was told to have acknowledged an entry has it when it starts again, unless another leader replaced it: a majority of
 //! promises that are not kept is a lost write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use coffer::raft::Consensus;
-use coffer::types::NodeId;
 
 use super::{Invariant, Node};
 use crate::net::HostId;
@@ -17,7 +16,7 @@ pub struct WhatIsAcknowledgedIsKept {
     terms: BTreeMap<usize, u64>,
     acknowledged: BTreeMap<(usize, HostId), u64>,
     /// Hosts that have ended, and did not tell anything since.
-    ended: Vec<HostId>,
+    ended: BTreeSet<HostId>,
 }
 
 impl Invariant for WhatIsAcknowledgedIsKept {
@@ -45,7 +44,7 @@ impl Invariant for WhatIsAcknowledgedIsKept {
             }
             let peers = leader.running.raft.contacts().peers;
             for node in nodes.iter().filter(|node| node.cluster == leader.cluster && node.host != leader.host) {
-                let matched = peers.get(&NodeId::of_name(&trace::name(node.host))).map_or(0, |contact| contact.matched.0);
+                let matched = peers.get(&node.raft.id).map_or(0, |contact| contact.matched.0);
                 if matched > 0 && !self.ended.contains(&node.host) {
                     self.acknowledged.insert((node.cluster, node.host), matched);
                 }
@@ -54,9 +53,7 @@ impl Invariant for WhatIsAcknowledgedIsKept {
         Ok(())
     }
     fn ended(&mut self, host: HostId) {
-        if !self.ended.contains(&host) {
-            self.ended.push(host);
-        }
+        self.ended.insert(host);
     }
     fn wiped(&mut self, host: HostId) {
         self.acknowledged.retain(|(_, of), _| *of != host);
