@@ -9,13 +9,15 @@ use std::time::Duration;
 
 use rcgen::string::Ia5String;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519, SanType,
+    SerialNumber, date_time_ymd,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
+use super::entropy::{OsEntropy, random};
 use crate::types::{Secret, Timestamp, Ttl};
 
 /// The DNS name in every node's certificate.
@@ -138,13 +140,13 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Makes a new authority (ECDSA P-256) for the cluster called `cluster`.
+    /// Makes a new authority (Ed25519) for the cluster called `cluster`.
     ///
     /// # Errors
     /// If the library refuses the name.
     pub fn create(cluster: &str, now: Timestamp) -> Result<Self, CertError> {
-        let key = KeyPair::generate()?;
-        let mut params = CertificateParams::default();
+        let key = new_key()?;
+        let mut params = new_params();
         params.distinguished_name.push(DnType::CommonName, format!("Coffer cluster {cluster}"));
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
@@ -159,8 +161,8 @@ impl Authority {
     /// If this authority's own texts are damaged, or the name cannot stand in a certificate.
     pub fn issue(&self, peer: &Peer, now: Timestamp, life: Ttl) -> Result<Identity, CertError> {
         let issuer = Issuer::from_ca_cert_pem(&self.cert_pem, KeyPair::from_pem(self.key_pem.expose())?)?;
-        let key = KeyPair::generate()?;
-        let mut params = CertificateParams::default();
+        let key = new_key()?;
+        let mut params = new_params();
         let uri = peer.uri()?;
         params.subject_alt_names.push(SanType::URI(ia5(&uri)?));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -213,6 +215,20 @@ impl PartialEq for Identity {
     }
 }
 
+/// Ed25519: its keys and signatures (RFC 8032) are of one length, so certificates of one name are too.
+fn new_key() -> Result<KeyPair, CertError> {
+    Ok(KeyPair::generate_for(&PKCS_ED25519)?)
+}
+
+/// With a serial number of 16 bytes (RFC 5280 4.1.2.2: positive, at most 20), none of which is a leading zero that DER would leave out.
+fn new_params() -> CertificateParams {
+    let mut serial: [u8; 16] = random(&OsEntropy);
+    serial[0] = serial[0] & 0x7f | 0x40;
+    let mut params = CertificateParams::default();
+    params.serial_number = Some(SerialNumber::from_slice(&serial));
+    params
+}
+
 fn bound_life(params: &mut CertificateParams, now: Timestamp, life: Ttl) {
     let epoch = date_time_ymd(1970, 1, 1);
     params.not_before = epoch + Duration::from_secs(now.secs()).saturating_sub(CLOCK_SKEW);
@@ -243,6 +259,17 @@ mod tests {
     use super::*;
 
     const NOW: Timestamp = Timestamp(1_780_000_000_000);
+
+    #[test]
+    fn certificates_of_one_name_are_of_one_length() {
+        let made = || {
+            let authority = Authority::create("blue", NOW).unwrap();
+            let identity = authority.issue(&Peer::Node("a".to_owned()), NOW, NODE_LIFE).unwrap();
+            [authority.cert_pem.len(), authority.key_pem.expose().len(), identity.cert_pem.len(), identity.key_pem.expose().len()]
+        };
+        let first = made();
+        assert!((0..600).all(|_| made() == first));
+    }
 
     #[test]
     fn a_certificate_says_what_class_of_peer_holds_it() {
