@@ -35,6 +35,8 @@ impl Raft for RaftService {
             Kind::Vote => Call::Vote,
             Kind::PreVote => Call::PreVote,
             Kind::TransferLeader => Call::TransferLeader,
+            Kind::Reach => Call::Reach,
+            Kind::Ping => Call::Ping,
             Kind::Unspecified => return Err(Status::invalid_argument("unknown kind of message")),
         };
         let message = self.receiver.call(call, request.message).await.map_err(Status::internal)?;

@@ -94,6 +94,8 @@ impl Transport for RaftTransport {
             Call::Vote => Kind::Vote,
             Call::PreVote => Kind::PreVote,
             Call::TransferLeader => Kind::TransferLeader,
+            Call::Reach => Kind::Reach,
+            Call::Ping => Kind::Ping,
         };
         let mut client = self.client(member, Lane::Control).await?;
         let request = CallRequest { kind: kind.into(), message };

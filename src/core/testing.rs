@@ -77,6 +77,11 @@ impl OneNode {
         });
     }
 
+    /// Another node should lead.
+    pub fn name_heir(&self, heir: Option<NodeId>) {
+        self.status.send_modify(|status| status.heir = heir);
+    }
+
     /// From now on this is another node of the group.
     pub fn call_it(&self, id: NodeId) {
         self.status.send_modify(|status| status.id = id);

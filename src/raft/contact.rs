@@ -54,13 +54,58 @@ impl Gauged {
     }
 }
 
-/// How long heartbeats took, by peer.
+/// How long heartbeats to one peer take, there and back.
+#[derive(Debug, Default)]
+pub struct Line {
+    last: Gauged,
+    mean: Gauged,
+}
+
+/// Each heartbeat moves the mean by this part of the difference: at ten a second, it is of the last second or two.
+const WEIGHT: f64 = 1.0 / 8.0;
+
+impl Line {
+    /// A heartbeat was answered.
+    pub fn answered(&self, took: Duration) {
+        self.last.set(took);
+        self.weigh(took);
+    }
+
+    /// One was not, or not in time; it counts as if it had taken so long.
+    pub fn missed(&self, counts_as: Duration) {
+        self.weigh(counts_as);
+    }
+
+    fn weigh(&self, sample: Duration) {
+        let mean = self.mean.get().map_or(sample, |mean| mean.mul_f64(1.0 - WEIGHT) + sample.mul_f64(WEIGHT));
+        self.mean.set(mean);
+    }
+
+    /// How long the last one that was answered took; `None` before the first.
+    pub fn last(&self) -> Option<Duration> {
+        self.last.get()
+    }
+
+    /// How long they take of late, those that were missed included; `None` before the first.
+    pub fn mean(&self) -> Option<Duration> {
+        self.mean.get()
+    }
+}
+
+/// The lines of a leader, by peer.
 #[derive(Clone, Debug, Default)]
-pub struct RoundTrips(Arc<Mutex<BTreeMap<u64, Arc<Gauged>>>>);
+pub struct RoundTrips(Arc<Mutex<BTreeMap<u64, Arc<Line>>>>);
 
 impl RoundTrips {
-    /// Where that of `peer` is kept.
-    pub fn of(&self, peer: u64) -> Arc<Gauged> {
+    /// Forgets what was known of the line to `peer`, and returns where it is kept from now on.
+    pub fn begin(&self, peer: u64) -> Arc<Line> {
+        let line = Arc::<Line>::default();
+        self.0.lock().expect("no holder of this lock panics").insert(peer, line.clone());
+        line
+    }
+
+    /// The line to `peer`.
+    pub fn of(&self, peer: u64) -> Arc<Line> {
         self.0.lock().expect("no holder of this lock panics").entry(peer).or_default().clone()
     }
 }
@@ -97,7 +142,7 @@ pub fn contacts(now: &RaftMetrics<Types>, round_trips: &RoundTrips, heard: &Hear
         let matched = now.replication.as_ref().and_then(|peers| peers.get(id).cloned().flatten());
         let contact = Contact {
             answered: sent.as_ref().map(|sent| sent.elapsed()),
-            round_trip: round_trips.of(*id).get(),
+            round_trip: round_trips.of(*id).last(),
             matched: Index(matched.as_ref().map_or(0, |id| id.index)),
             matched_term: Term(matched.as_ref().map_or(0, |id| *id.leader_id)),
         };

@@ -237,7 +237,8 @@ impl Consensus for Raft {
     }
 
     async fn hand_over(&self) -> Result<(), MembershipError> {
-        membership::hand_over(&self.raft).await
+        let heir = self.status.borrow().heir;
+        membership::hand_over(&self.raft, heir).await
     }
 
     async fn shutdown(&self) {

@@ -106,8 +106,8 @@ async fn leaves_a_majority(raft: &Core, id: NodeId) -> Result<(), MembershipErro
     })
 }
 
-/// Hands leadership to the voter that lacks the fewest entries.
-pub async fn hand_over(raft: &Core) -> Result<(), MembershipError> {
+/// Hands leadership to `preferred` if it is up to date, or to another voter that is.
+pub async fn hand_over(raft: &Core, preferred: Option<NodeId>) -> Result<(), MembershipError> {
     must_lead(raft)?;
     let me = *raft.node_id();
     let heir = {
@@ -116,7 +116,7 @@ pub async fn hand_over(raft: &Core) -> Result<(), MembershipError> {
         let voters: BTreeSet<u64> = now.membership_config.membership().voter_ids().collect();
         let others = now.replication.iter().flatten().filter(|(id, _)| **id != me && voters.contains(id));
         let reached: Vec<(u64, u64)> = others.map(|(id, matched)| (*id, matched.map_or(0, |id| id.index))).collect();
-        choose_heir(&reached, now.current_term)
+        choose_heir(&reached, now.current_term, preferred)
     };
     let heir = heir.ok_or_else(|| MembershipError::Busy("no other voter could take over".to_owned()))?;
     raft.trigger().transfer_leader(heir).await.map_err(|error| MembershipError::Busy(error.to_string()))?;
@@ -126,9 +126,12 @@ pub async fn hand_over(raft: &Core) -> Result<(), MembershipError> {
 }
 
 /// Any voter that is nearly up to date; another one in another term, as the first may have handed leadership back.
-fn choose_heir(reached: &[(u64, u64)], term: u64) -> Option<u64> {
+fn choose_heir(reached: &[(u64, u64)], term: u64, preferred: Option<NodeId>) -> Option<u64> {
     let furthest = reached.iter().map(|(_, index)| *index).max()?;
     let fit: Vec<u64> = reached.iter().filter(|(_, index)| index + HEIR_LAG_MAX >= furthest).map(|(id, _)| *id).collect();
+    if let Some(NodeId(id)) = preferred.filter(|heir| fit.contains(&heir.0)) {
+        return Some(id);
+    }
     // Terms go up by one at each transfer, also by those of others: taken as they are, their parity could decide.
     let spread = term.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     let place = usize::try_from(spread).unwrap_or(0) % fit.len();
@@ -167,9 +170,12 @@ mod tests {
 
     #[test]
     fn an_heir_is_up_to_date_and_not_always_the_same() {
-        assert_eq!(choose_heir(&[], 1), None);
-        assert_eq!(choose_heir(&[(2, 10), (3, 50)], 1), Some(3));
-        let heirs = |first: u64, step: usize| (first..first + 20).step_by(step).filter_map(|term| choose_heir(&[(2, 50), (3, 49)], term));
+        assert_eq!(choose_heir(&[], 1, None), None);
+        assert_eq!(choose_heir(&[(2, 10), (3, 50)], 1, None), Some(3));
+        assert_eq!(choose_heir(&[(2, 10), (3, 50)], 1, Some(NodeId(2))), Some(3), "the preferred one lacks entries");
+        assert!((1..20).all(|term| choose_heir(&[(2, 50), (3, 49)], term, Some(NodeId(3))) == Some(3)));
+        let heirs =
+            |first: u64, step: usize| (first..first + 20).step_by(step).filter_map(|term| choose_heir(&[(2, 50), (3, 49)], term, None));
         for (first, step) in [(1, 1), (1, 2), (2, 2), (1, 3)] {
             assert!(heirs(first, step).any(|heir| heir == 2) && heirs(first, step).any(|heir| heir == 3), "from {first} by {step}");
         }

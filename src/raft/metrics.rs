@@ -154,6 +154,16 @@ pub fn stood_early() {
     counter!("coffer_raft_early_elections_total").increment(1);
 }
 
+/// How long this leader's heartbeats take to a majority and back, of late.
+pub fn reaches_majority(took: Option<Duration>) {
+    gauge!("coffer_raft_majority_round_trip_ms").set(took.map_or(f64::NAN, ms));
+}
+
+/// This leader was badly reached, and another node would not have been.
+pub fn badly_reached() {
+    counter!("coffer_raft_badly_reached_total").increment(1);
+}
+
 /// This node asked its voters: how long it took until another node led, or this one.
 pub fn elected(took: Duration) {
     histogram!("vault.raft.candidate.electSelf").record(ms(took));

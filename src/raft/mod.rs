@@ -21,6 +21,7 @@ mod membership;
 mod metrics;
 mod network;
 mod proposals;
+mod reach;
 mod receiver;
 mod removal;
 mod service;
@@ -92,6 +93,8 @@ pub struct RaftStatus {
     pub peers: Vec<Peer>,
     /// This node was in the group and no longer is.
     pub is_removed: bool,
+    /// This node leads and is badly reached; this voter would not be, so it should lead.
+    pub heir: Option<NodeId>,
 }
 
 /// Where a node's log and state begin and end, as one moment of openraft's metrics has it.
@@ -189,7 +192,7 @@ pub trait Consensus: Send + Sync + 'static {
     /// # Errors
     /// If this node does not lead, the node is unknown, or it is the last one.
     async fn remove_peer(&self, id: NodeId) -> Result<(), MembershipError>;
-    /// Hands leadership to the voter that is most up to date, and waits until another node leads.
+    /// Hands leadership to the heir in the status if there is one, or to another voter that is up to date, and waits until another node leads.
     ///
     /// # Errors
     /// If no other voter could take it.

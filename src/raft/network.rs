@@ -18,7 +18,7 @@ use openraft::raft::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
-use super::contact::{Gauged, RoundTrips};
+use super::contact::{Line, RoundTrips};
 use super::metrics;
 use super::snapshot::Files;
 use super::transport::{Call, Transport, TransportError};
@@ -46,8 +46,12 @@ impl RaftNetworkFactory<Types> for Network {
     type Network = PeerNetwork;
 
     async fn new_client(&mut self, target: u64, node: &Seat) -> PeerNetwork {
-        let (round_trip, metrics) = (self.round_trips.of(target), metrics::ToPeer::new(&node.member.name));
-        PeerNetwork { network: self.clone(), target, seat: node.clone(), round_trip, metrics }
+        PeerNetwork { network: self.clone(), target, seat: node.clone(), beats: None, metrics: metrics::ToPeer::new(&node.member.name) }
+    }
+
+    async fn new_heartbeat_client(&mut self, target: u64, node: &Seat) -> PeerNetwork {
+        let beats = Some(self.round_trips.begin(target));
+        PeerNetwork { beats, ..self.new_client(target, node).await }
     }
 }
 
@@ -56,8 +60,29 @@ pub struct PeerNetwork {
     network: Network,
     target: u64,
     seat: Seat,
-    round_trip: Arc<Gauged>,
+    /// For heartbeats: how long they take.
+    beats: Option<Arc<Line>>,
     metrics: metrics::ToPeer,
+}
+
+/// A heartbeat under way: missed if it is dropped before it is answered.
+struct Beat<'a> {
+    line: &'a Line,
+    at: Instant,
+    missed_counts_as: Option<Duration>,
+}
+
+impl Beat<'_> {
+    fn answered(mut self) {
+        self.missed_counts_as = None;
+        self.line.answered(self.at.elapsed());
+    }
+}
+
+impl Drop for Beat<'_> {
+    fn drop(&mut self) {
+        self.missed_counts_as.into_iter().for_each(|time| self.line.missed(time));
+    }
 }
 
 /// What was sent on one stream and is not answered yet, oldest first. The permits bound it.
@@ -139,7 +164,8 @@ impl RaftNetworkV2<Types> for PeerNetwork {
     {
         Box::pin(async move {
             let (this, stall) = (&*self, self.network.stall);
-            let round_trip = &self.round_trip;
+            // One message a stream: openraft opens one for each heartbeat, and drops it when its time is over.
+            let beat = self.beats.as_ref().map(|line| Beat { line, at: Instant::now(), missed_counts_as: Some(stall) });
             let unanswered = Unanswered::default();
             let window = Arc::new(Semaphore::new(WINDOW));
             let messages = {
@@ -158,8 +184,8 @@ impl RaftNetworkV2<Types> for PeerNetwork {
                 Ok(opened) => opened.map_err(|error| this.failed(RPCTypes::AppendEntries, stall, &error))?,
                 Err(_) => return Err(RPCError::Timeout(this.timed_out(RPCTypes::AppendEntries, stall))),
             };
-            let results = futures::stream::unfold(Some((answers, unanswered)), move |state| async move {
-                let (mut answers, unanswered) = state?;
+            let results = futures::stream::unfold(Some((answers, unanswered, beat)), move |state| async move {
+                let (mut answers, unanswered, beat) = state?;
                 let answer = loop {
                     match timeout(stall / 4, answers.next()).await {
                         Ok(answer) => break answer?,
@@ -176,9 +202,7 @@ impl RaftNetworkV2<Types> for PeerNetwork {
                     && answer.is_ok()
                 {
                     let took = sent.at.elapsed();
-                    if sent.entries == 0 {
-                        round_trip.set(took);
-                    }
+                    beat.into_iter().for_each(Beat::answered);
                     this.metrics.answered(took, sent.entries);
                 }
                 let result = match answer {
@@ -186,7 +210,7 @@ impl RaftNetworkV2<Types> for PeerNetwork {
                     Err(error) => Err(this.failed(RPCTypes::AppendEntries, stall, &error)),
                 };
                 let goes_on = matches!(result, Ok(Ok(_)));
-                Some((result, goes_on.then_some((answers, unanswered))))
+                Some((result, goes_on.then_some((answers, unanswered, None))))
             });
             Ok(results.boxed())
         })

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, VoteRequest};
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedRwLockReadGuard, RwLock};
 use tokio::time::Instant;
 
@@ -21,6 +21,7 @@ use super::adapter::StateMachine;
 use super::contact::Heard;
 use super::log::LogControl;
 use super::metrics;
+use super::reach::Reach;
 use super::snapshot::{Files, Shelf};
 use super::transport::{Call, Receiver};
 use super::types::{Snapshot, Types};
@@ -43,6 +44,8 @@ pub struct Gated {
     pub heard: Arc<Heard>,
     /// Tells `succession` that a leader's connection broke.
     pub broke: Arc<Notify>,
+    /// How well this node reaches the others.
+    pub reach: Arc<Reach>,
 }
 
 /// The appends that are not answered yet, with the guards of those that hold entries, oldest first; `None` once the stream has ended.
@@ -101,9 +104,15 @@ impl Gated {
                 Ok(encode(&self.raft.pre_vote(request).await.map_err(|error| error.to_string())?))
             }
             Call::TransferLeader => {
-                let answer = self.raft.handle_transfer_leader(decode(&message)?).await;
+                let request: TransferLeaderRequest<Types> = decode(&message)?;
+                if request.to_node_id() == self.raft.node_id() {
+                    self.reach.note_handed();
+                }
+                let answer = self.raft.handle_transfer_leader(request).await;
                 Ok(encode(&answer.map_err(|error| error.to_string())?))
             }
+            Call::Reach => self.reach.answer().await,
+            Call::Ping => Ok(Bytes::new()),
         }
     }
 }
@@ -113,7 +122,7 @@ impl Receiver for Gated {
     async fn call(&self, call: Call, message: Bytes) -> Result<Bytes, String> {
         let began = Instant::now();
         let answered = self.answer(call, message).await;
-        if call != Call::TransferLeader {
+        if matches!(call, Call::Vote | Call::PreVote) {
             metrics::served("vault.raft.rpc.requestVote", began.elapsed());
         }
         answered

@@ -4,8 +4,8 @@
 //! or for [`super::Consensus::bootstrap`]. Not here: what is done with a running group (`handle`).
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{Mutex as AsyncMutex, Notify, RwLock};
@@ -20,6 +20,7 @@ use super::handle::Raft;
 use super::log::{self, LOG, LogStore};
 use super::log_file::{FORMAT, foreign_format};
 use super::network::Network;
+use super::reach::Reach;
 use super::receiver::Gated;
 use super::snapshot::Shelf;
 use super::succession::{Succession, lead_again};
@@ -141,14 +142,8 @@ pub async fn start(
     }
     let me = options.node_id.0;
     let told_removed = Arc::new(tokio::sync::watch::Sender::new(false));
-    let round_trips = RoundTrips::default();
-    let network = Network {
-        transport,
-        me,
-        told_removed: told_removed.clone(),
-        stall: options.heartbeat_interval * 10,
-        round_trips: round_trips.clone(),
-    };
+    let (round_trips, stall) = (RoundTrips::default(), options.heartbeat_interval * 10);
+    let network = Network { transport: transport.clone(), me, told_removed: told_removed.clone(), stall, round_trips: round_trips.clone() };
 
     // A leader reads under a lease that its followers' answers gave it. One of them that restarts has forgotten when it answered,
     // so it waits out the longest lease before it stands, or votes for anyone but that leader: whoever asks for votes reads under no
@@ -162,6 +157,15 @@ pub async fn start(
     let raft = raft.map_err(|error| StartError::Raft(error.to_string()))?;
     raft.run();
     let (heard, broke) = (Arc::new(Heard::default()), Arc::new(Notify::new()));
+    let reach = Arc::new(Reach {
+        raft: raft.clone(),
+        transport,
+        beat: options.heartbeat_interval,
+        missed: stall,
+        measuring: AsyncMutex::new(()),
+        handed: Mutex::default(),
+    });
+    let (heir, named) = tokio::sync::watch::channel(None);
     let receiver = Gated {
         raft: raft.clone(),
         log: log_control.clone(),
@@ -172,6 +176,7 @@ pub async fn start(
         promised_to,
         heard: heard.clone(),
         broke: broke.clone(),
+        reach: reach.clone(),
     };
     let closing = Arc::new(AtomicBool::new(false));
     let elections = {
@@ -196,12 +201,14 @@ pub async fn start(
         options.node_id,
         options.folder.clone(),
         told_removed.subscribe(),
+        named.clone(),
         closing.clone(),
         options.election_timeout.1,
         round_trips.clone(),
         heard,
     );
     let compaction = Compaction { raft: raft.clone(), store: store.clone(), log: log_control.clone(), options };
-    let tasks = vec![elections, watching, tokio::spawn(compaction.run()), tokio::spawn(succession.run())];
+    let lines = tokio::spawn(reach.watch(round_trips.clone(), heir));
+    let tasks = vec![elections, watching, lines, tokio::spawn(compaction.run()), tokio::spawn(succession.run())];
     Ok(Raft::new(raft, log_control, store, Arc::new(receiver), round_trips, status, closing, tasks))
 }

@@ -23,7 +23,11 @@ use crate::types::{Key, NodeId, Scope};
 pub struct Wires {
     receivers: HashMap<NodeId, Arc<dyn Receiver>>,
     down: HashSet<NodeId>,
+    slow: HashSet<NodeId>,
 }
+
+/// How long a message from or to a slow node takes.
+const SLOW: Duration = Duration::from_millis(40);
 
 /// The network, as one node sees it.
 #[derive(Clone)]
@@ -42,6 +46,16 @@ impl MemTransport {
         wires.down.contains(&to) || wires.down.contains(&self.me)
     }
 
+    async fn travel(&self, to: NodeId) {
+        let is_slow = {
+            let wires = self.wires.lock().unwrap();
+            wires.slow.contains(&to) || wires.slow.contains(&self.me)
+        };
+        if is_slow {
+            tokio::time::sleep(SLOW).await;
+        }
+    }
+
     fn reach(&self, to: NodeId) -> Result<Arc<dyn Receiver>, TransportError> {
         let receiver = self.wires.lock().unwrap().receivers.get(&to).cloned();
         receiver.filter(|_| !self.is_cut(to)).ok_or_else(|| TransportError::Unreachable("it is down".to_owned()))
@@ -51,7 +65,9 @@ impl MemTransport {
 #[async_trait]
 impl Transport for MemTransport {
     async fn call(&self, to: NodeId, _: &Member, call: Call, message: Bytes) -> Result<Bytes, TransportError> {
-        self.reach(to)?.call(call, message).await.map_err(TransportError::Broken)
+        let receiver = self.reach(to)?;
+        self.travel(to).await;
+        receiver.call(call, message).await.map_err(TransportError::Broken)
     }
 
     async fn append(
@@ -61,7 +77,14 @@ impl Transport for MemTransport {
         messages: BoxStream<'static, Bytes>,
     ) -> Result<BoxStream<'static, Result<Bytes, TransportError>>, TransportError> {
         let there = self.clone();
-        let messages = messages.take_while(move |_| std::future::ready(!there.is_cut(to)));
+        let on_its_way = self.clone();
+        let messages = messages.take_while(move |_| std::future::ready(!there.is_cut(to))).then(move |message| {
+            let line = on_its_way.clone();
+            async move {
+                line.travel(to).await;
+                message
+            }
+        });
         let answers = self.reach(to)?.append(messages.boxed()).await.map_err(TransportError::Broken)?;
         let back = self.clone();
         let answers = answers.map(move |answer| match answer {
@@ -200,6 +223,11 @@ impl Group {
         } else {
             wires.down.remove(&self.nodes[at].id)
         };
+    }
+
+    /// Makes all lines of a node slow.
+    pub fn slow_down(&self, at: usize) {
+        self.wires.lock().unwrap().slow.insert(self.nodes[at].id);
     }
 
     /// The node that all running nodes hold for the leader, once they agree; not `but`.

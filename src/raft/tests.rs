@@ -252,6 +252,21 @@ async fn leadership_is_handed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_lines_are_slow_names_an_heir_that_then_leads() {
+    let group = Group::of_three(Place::Memory, |_| {}).await;
+    let old = group.leader(None).await;
+    assert_eq!(group.nodes[old].raft().status().borrow().heir, None);
+    group.slow_down(old);
+    wait_until(&group.nodes[old], |status| status.heir.is_some()).await;
+    let heir = group.nodes[old].raft().status().borrow().heir;
+    group.nodes[old].raft().hand_over().await.unwrap();
+    let new = group.leader(None).await;
+    assert_eq!(Some(group.nodes[new].id), heir);
+    wait_until(&group.nodes[old], |status| status.heir.is_none()).await;
+    write(&group.nodes[new], "a").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_are_removed_and_updated() {
     let mut group = Group::of_three(Place::Memory, |_| {}).await;
     let leader = group.leader(None).await;

@@ -24,6 +24,10 @@ pub enum Call {
     PreVote,
     /// A request to take over leadership.
     TransferLeader,
+    /// How long does it take you to reach a majority?
+    Reach,
+    /// Nothing but a sign of life: how followers measure their lines.
+    Ping,
 }
 
 /// Why a message was not answered.

@@ -41,6 +41,7 @@ pub fn spawn(
     me: NodeId,
     folder: PathBuf,
     told_removed: watch::Receiver<bool>,
+    heir: watch::Receiver<Option<NodeId>>,
     closing: Arc<AtomicBool>,
     lease: Duration,
     round_trips: RoundTrips,
@@ -56,7 +57,7 @@ pub fn spawn(
     };
     let (publish, status) = watch::channel(first);
     let task =
-        tokio::spawn(watch_metrics(raft, me, folder, was_member, removal, told_removed, closing, publish, lease, round_trips, heard));
+        tokio::spawn(watch_metrics(raft, me, folder, was_member, removal, told_removed, heir, closing, publish, lease, round_trips, heard));
     (status, task)
 }
 
@@ -69,6 +70,7 @@ async fn watch_metrics(
     mut was_member: bool,
     mut removal: Removal,
     mut told_removed: watch::Receiver<bool>,
+    mut heir: watch::Receiver<Option<NodeId>>,
     closing: Arc<AtomicBool>,
     publish: watch::Sender<RaftStatus>,
     lease: Duration,
@@ -92,7 +94,8 @@ async fn watch_metrics(
             removal.told(&folder, &now);
         }
         let is_leader = now.state == ServerState::Leader && has_quorum(&now, lease);
-        let status = status_of(&now, me, is_leader, was_member, removal.holds(&now));
+        let mut status = status_of(&now, me, is_leader, was_member, removal.holds(&now));
+        status.heir = heir.borrow_and_update().filter(|_| is_leader);
         if !was_member && status.peers.iter().any(|peer| peer.id == me) {
             was_member = true;
             if let Err(error) = std::fs::write(folder.join(MEMBER), b"") {
@@ -139,6 +142,8 @@ async fn watch_metrics(
                 is_told = true;
                 false
             }
+            // Whoever names heirs does so for good.
+            Ok(()) = heir.changed() => false,
         };
         if has_ended {
             if closing.load(Ordering::Acquire) || bug!(13) {
@@ -165,6 +170,7 @@ fn status_of(metrics: &RaftMetrics<Types>, me: NodeId, is_leader: bool, was_memb
         committed: Index(metrics.cluster_committed.map_or(0, |id| id.index)),
         applied: Index(metrics.last_applied.map_or(0, |id| id.index)),
         is_removed: was_member && !is_member && !peers.is_empty(),
+        heir: None,
         peers,
     }
 }

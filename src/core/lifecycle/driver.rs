@@ -104,9 +104,12 @@ impl Lifecycle {
         driver.end().await;
     }
 
+    fn is_resting(&self, now: Instant) -> bool {
+        self.rest_until.lock().expect("no holder of this lock panics").is_some_and(|until| now < until)
+    }
+
     fn situation(&self, raft: &RaftStatus, now: Instant) -> Situation {
         let is_other_voter = |peer: &&crate::raft::Peer| peer.is_voter && peer.id != raft.id;
-        let rest_until = *self.rest_until.lock().expect("no holder of this lock panics");
         let role = self.ctx.store.role();
         let mode = match role {
             Role::Alone => 0,
@@ -120,7 +123,7 @@ impl Lifecycle {
             leads: raft.is_leader,
             leader: if raft.is_leader { None } else { raft.leader_peer().cloned() },
             has_other_voters: raft.peers.iter().any(|peer| is_other_voter(&peer)),
-            resting: rest_until.is_some_and(|until| now < until),
+            resting: self.is_resting(now),
             run: Run { term: raft.term, role: (mode, role.set().map(|set| set.as_str().to_owned())), unseals: self.seal.unseals() },
         }
     }
@@ -164,7 +167,11 @@ impl Driver {
         let mut seen = None;
         loop {
             let now = Instant::now();
-            let situation = lifecycle.situation(&self.raft.borrow_and_update(), now);
+            let raft = self.raft.borrow_and_update().clone();
+            if raft.heir.is_some() && lifecycle.standing() == Standing::Active && !lifecycle.is_resting(now) {
+                lifecycle.step_down();
+            }
+            let situation = lifecycle.situation(&raft, now);
             if seen.as_ref() != Some(&situation) {
                 seen = Some(situation.clone());
                 self.take(Event::Observed(situation));

@@ -7,6 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::core::seal::testing::Node;
+use crate::raft::{Member, Peer};
+use crate::types::NodeId;
 
 struct Part(&'static str, Arc<Mutex<Vec<String>>>);
 
@@ -52,6 +54,26 @@ async fn parts_start_in_order_on_the_active_node_and_stop_in_reverse() {
     task.await.unwrap();
     let run = ["start a", "start b", "stop b", "stop a"];
     assert_eq!(*log.lock().unwrap(), run.repeat(3));
+}
+
+#[tokio::test]
+async fn a_leader_that_another_should_follow_steps_down() {
+    let node = Node::new(&Arc::default(), "a");
+    let lifecycle = Lifecycle::new(node.ctx.clone(), node.seal.clone());
+    let task = tokio::spawn(lifecycle.clone().run(Vec::new(), CancellationToken::new()));
+    let mut standing = lifecycle.follow_standing();
+    let keys = node.init(1, 1).await.keys;
+    node.unseal_all(&keys).await;
+    standing.wait_for(|standing| *standing == Standing::Active).await.unwrap();
+    // Nobody else could lead: it stays.
+    node.raft.name_heir(Some(NodeId(2)));
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(*standing.borrow_and_update(), Standing::Active);
+    node.raft.seat(Peer { id: NodeId(2), member: Member::default(), is_voter: true });
+    standing.wait_for(|standing| matches!(standing, Standing::Standby { .. })).await.unwrap();
+    task.abort();
 }
 
 #[tokio::test]
