@@ -27,7 +27,8 @@ impl Report {
         match written {
             Err(why) => refuse(&why),
             Ok((page, run)) => {
-                report::beside_faults(&run).iter().for_each(|line| println!("{line}"));
+                let said = report::beside_faults(&run).into_iter().chain(report::staleness(&run));
+                said.for_each(|line| println!("{line}"));
                 println!("{}", page.display());
                 ExitCode::SUCCESS
             }

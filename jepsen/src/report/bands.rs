@@ -17,6 +17,8 @@ pub struct Band {
     pub kind: String,
     /// What exactly: `kill-active`.
     pub mode: String,
+    /// The nodes that it befell, as far as it tells names.
+    pub victims: Vec<String>,
     /// Mode, cluster and victims, in words.
     pub text: String,
     /// Seconds.
@@ -42,7 +44,8 @@ pub fn bands(history: &History) -> Vec<Band> {
                     let what = op.extra.get("what").map(|what| format!(": {what}")).unwrap_or_default();
                     begun.insert(key, (from, Some(bands.len())));
                     let (mode, text) = (mode(&op.value), format!("{}{what}", words(&op.value)));
-                    bands.push(Band { kind: kind.to_owned(), mode, text, from, to: end });
+                    let victims = op.extra.get("what").map(names).unwrap_or_default();
+                    bands.push(Band { kind: kind.to_owned(), mode, victims, text, from, to: end });
                 }
                 Some(_) => drop(begun.remove(&key)),
             }
@@ -57,6 +60,11 @@ pub fn bands(history: &History) -> Vec<Band> {
 
 fn mode(value: &Value) -> String {
     value.as_pair().and_then(|(mode, _)| mode.as_str()).unwrap_or_default().to_owned()
+}
+
+fn names(what: &Value) -> Vec<String> {
+    let all = what.as_list().unwrap_or(std::slice::from_ref(what));
+    all.iter().filter_map(|name| name.as_str()).map(str::to_owned).collect()
 }
 
 fn words(value: &Value) -> String {

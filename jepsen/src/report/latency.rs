@@ -87,7 +87,8 @@ fn thinned<'c>(calls: &[&'c Call], time: Time, scale: &Scale) -> Vec<(&'c Call, 
     placed.filter(|(_, x, y)| taken.insert(((x / CELL) as i64, (y / CELL) as i64))).collect()
 }
 
-/// How long what was done took at the 99th percentile: without a fault, and while each fault was in force; a line each.
+/// How long what was done took at the 99th percentile: without a fault, and while each fault was in force; a line each. Where a fault
+/// befell some nodes, those who asked the others are told apart.
 ///
 /// What began within [`AFTERMATH`] after a fault counts for neither.
 pub fn beside_faults(run: &Run) -> Vec<String> {
@@ -101,10 +102,19 @@ pub fn beside_faults(run: &Run) -> Vec<String> {
     let mut lines = vec![format!("without a fault 99 % of {calls} within {healthy:.1} ms")];
     let modes: BTreeSet<&str> = bands.iter().map(|band| band.mode.as_str()).collect();
     for mode in modes {
-        let in_force = |call: &Call| bands.iter().any(|band| band.mode == mode && (band.from..=band.to).contains(&call.began));
-        if let Some((ms, calls)) = p99(&in_force) {
-            lines.push(format!("under {mode} 99 % of {calls} within {ms:.1} ms, {:.1}x", ms / healthy));
+        let of_mode = || bands.iter().filter(|band| band.mode == mode);
+        let in_force = |call: &Call| of_mode().any(|band| (band.from..=band.to).contains(&call.began));
+        let Some((ms, calls)) = p99(&in_force) else { continue };
+        let mut line = format!("under {mode} 99 % of {calls} within {ms:.1} ms, {:.1}x", ms / healthy);
+        let names: BTreeSet<&str> = of_mode().flat_map(|band| &band.victims).map(String::as_str).collect();
+        let is_elsewhere = |call: &Call| {
+            let is_spared = |band: &bands::Band| call.node.as_ref().is_some_and(|node| !band.victims.contains(node));
+            of_mode().any(|band| (band.from..=band.to).contains(&call.began) && is_spared(band))
+        };
+        if let Some((ms, calls)) = p99(&is_elsewhere).filter(|_| !names.is_empty()) {
+            line.push_str(&format!("; of {calls} at other nodes within {ms:.1} ms, {:.1}x", ms / healthy));
         }
+        lines.push(line);
     }
     lines
 }
@@ -117,7 +127,7 @@ fn sorted<'c>(calls: impl Iterator<Item = &'c Call>) -> Vec<f64> {
 }
 
 /// What this share of them took at most.
-fn at(sorted: &[f64], share: f64) -> Option<f64> {
+pub fn at(sorted: &[f64], share: f64) -> Option<f64> {
     sorted.get(((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1))).copied()
 }
 
@@ -133,7 +143,7 @@ mod tests {
 
     fn call(began: f64, ms: f64, outcome: Outcome) -> Call {
         let ended = Some(began + ms / 1000.0);
-        Call { began, ended, outcome, process: 0, text: String::new(), workload: String::new() }
+        Call { began, ended, outcome, process: 0, text: String::new(), workload: String::new(), node: Some("c1".to_owned()) }
     }
 
     #[test]
@@ -152,7 +162,7 @@ mod tests {
         let fault = |f: &str, second: u64, outcome: Option<&str>| {
             let value = Value::pair(Value::keyword("lossy-standby"), "c");
             let op = Op { process: Process::Nemesis, ..Op::invoke(0, f, value) }.at(second * 1_000_000_000);
-            outcome.map_or(op.clone(), |outcome| op.with("outcome", outcome))
+            outcome.map_or(op.clone(), |outcome| op.with("outcome", outcome).with("what", Value::list(["c1"])))
         };
         let ops = vec![
             fault("start-packet", 10, None),
@@ -162,9 +172,12 @@ mod tests {
         ];
         let mut history = History::default();
         ops.into_iter().for_each(|op| history.push(op));
-        let calls = [(5.0, 10.0), (12.0, 30.0), (21.0, 900.0), (24.0, 20.0)].map(|(began, ms)| call(began, ms, Outcome::Ok)).to_vec();
-        let lines = beside_faults(&Run { calls, span: 30.0, history, ..Run::default() });
-        assert_eq!(lines, ["without a fault 99 % of 2 within 20.0 ms", "under lossy-standby 99 % of 1 within 30.0 ms, 1.5x"]);
+        let mut calls = [(5.0, 10.0), (12.0, 30.0), (21.0, 900.0), (24.0, 20.0)].map(|(began, ms)| call(began, ms, Outcome::Ok)).to_vec();
+        let lines = |calls: &[Call]| beside_faults(&Run { calls: calls.to_vec(), span: 30.0, history: history.clone(), ..Run::default() });
+        assert_eq!(lines(&calls), ["without a fault 99 % of 2 within 20.0 ms", "under lossy-standby 99 % of 1 within 30.0 ms, 1.5x"]);
+        calls.push(Call { node: Some("c2".to_owned()), ..call(13.0, 24.0, Outcome::Ok) });
+        let both = "under lossy-standby 99 % of 2 within 30.0 ms, 1.5x; of 1 at other nodes within 24.0 ms, 1.2x";
+        assert_eq!(lines(&calls)[1], both);
     }
 
     #[test]

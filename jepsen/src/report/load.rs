@@ -51,6 +51,8 @@ pub struct Call {
     pub text: String,
     /// Which workload it belongs to.
     pub workload: String,
+    /// The node that was asked.
+    pub node: Option<String>,
 }
 
 /// Where a node stood at a moment.
@@ -158,7 +160,8 @@ fn calls(history: &History) -> Vec<Call> {
             let workload = op.extra.get("workload").and_then(|value| value.as_str()).unwrap_or_default().to_owned();
             let text = format!("{} never answered", told(op));
             open.insert(process, (calls.len(), op));
-            calls.push(Call { began: seconds(op.time), ended: None, outcome: Outcome::Info, process, text, workload });
+            let node = op.node.clone();
+            calls.push(Call { began: seconds(op.time), ended: None, outcome: Outcome::Info, process, text, workload, node });
         } else if let Some((place, begun)) = open.remove(&process) {
             let call = &mut calls[place];
             call.ended = Some(seconds(op.time));

@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 pub use latency::beside_faults;
 pub use load::Run;
 pub use page::render;
+pub use stale::in_words as staleness;
 
 /// In a run's folder.
 pub const FILE: &str = "report.html";

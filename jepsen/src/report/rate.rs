@@ -59,6 +59,7 @@ mod tests {
             process: 0,
             text: String::new(),
             workload: String::new(),
+            node: None,
         };
         let calls: Vec<Call> = (0..=100).map(one).collect();
         let rates = rates(&calls, Outcome::Ok, 0.5, 10.0);

@@ -3,6 +3,7 @@
 //! In seconds, as entries say little: since when somebody was further. It is no finer than the samples are.
 
 use super::load::{Run, Sample, Track};
+use super::latency::at;
 use super::page::Part;
 use super::svg::{Plot, Time, escape};
 
@@ -69,6 +70,19 @@ fn secondary<'t>(tracks: impl Iterator<Item = &'t Track>) -> Vec<Sample> {
     samples
 }
 
+/// How old what nodes showed was, a line for each: at half and at 99 % of the samples, at most, and whether it was current in the end.
+pub fn in_words(run: &Run) -> Vec<String> {
+    let words = |(name, ages): (String, Vec<Option<Age>>)| {
+        let known: Vec<f64> = ages.iter().flatten().map(|(_, age, _)| *age).collect();
+        let (last, mut sorted) = (*known.last()?, known);
+        sorted.sort_by(f64::total_cmp);
+        let [half, most, worst] = [0.5, 0.99, 1.0].map(|share| at(&sorted, share).unwrap_or_default());
+        let end = if last == 0.0 { "current at the end" } else { "NOT current at the end" };
+        Some(format!("{name}: half of {} samples at most {half:.2} s old, 99 % {most:.2} s, all {worst:.2} s; {end}", sorted.len()))
+    };
+    lines(run).into_iter().filter_map(words).collect()
+}
+
 /// The plot.
 pub fn draw(run: &Run, behind: &dyn Fn(f64) -> String) -> Part {
     let title = "Staleness";
@@ -127,7 +141,10 @@ mod tests {
         let two = track("a2", samples("standby", &[(1.0, 10), (2.5, 10)]));
         let alone = Run { tracks: vec![one.clone()], span: 3.0, ..Run::default() };
         assert_eq!(draw(&alone, &|_| String::new()).body, "");
-        let part = draw(&Run { tracks: vec![one, two], span: 3.0, ..Run::default() }, &|_| String::new());
+        let run = Run { tracks: vec![one, two], span: 3.0, ..Run::default() };
+        let said = "a2: half of 2 samples at most 0.50 s old, 99 % 0.50 s, all 0.50 s; NOT current at the end";
+        assert_eq!(in_words(&run), [said]);
+        let part = draw(&run, &|_| String::new());
         assert!(part.body.contains("a2 (at most 0.50 s)") && part.body.contains("10 behind"), "{}", part.body);
     }
 }

@@ -95,7 +95,7 @@ mod tests {
 
     fn call(process: u64, began: f64, ended: Option<f64>, workload: &str) -> Call {
         let outcome = if ended.is_some() { Outcome::Ok } else { Outcome::Info };
-        Call { began, ended, outcome, process, text: String::new(), workload: workload.to_owned() }
+        Call { began, ended, outcome, process, text: String::new(), workload: workload.to_owned(), node: None }
     }
 
     #[test]

@@ -12,7 +12,8 @@ use crate::core::{History, Value};
 use super::actor::Actor;
 use super::{Workload, decided};
 
-const LIMITS: &[i64] = &[1, 2, 10];
+/// The last is for faults that come while it is being used.
+const LIMITS: &[i64] = &[1, 2, 10, 200];
 /// So many calls more than uses: some must be refused.
 const MORE: i64 = 8;
 
