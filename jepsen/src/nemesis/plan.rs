@@ -6,9 +6,9 @@ use crate::core::Rng;
 use crate::world::topo::{Part, Topology};
 
 use super::fault::Fault;
-use super::packet::TROUBLES;
+use super::packet::{TROUBLES, Trouble};
 use super::partition::{BETWEEN, INSIDE};
-use super::storage::AILMENTS;
+use super::storage::{AILMENTS, Ailment};
 use super::target::Target;
 
 /// One fault at its time.
@@ -62,7 +62,18 @@ pub const KINDS: &[&str] = &[
     "disk",
     "power",
     "bad-disk",
+    "gray",
 ];
+
+/// One node is bad for so long, in milliseconds: long enough to see what becomes of it.
+const GRAY_MS: (u64, u64) = (25_000, 35_000);
+
+/// A kind of faults in a plan.
+struct Kind {
+    modes: Vec<Fault>,
+    /// How long each is in force, where that is not the fault's own.
+    held_ms: Option<(u64, u64)>,
+}
 
 /// The modes of a kind; those that matter most come first, as a short run does not get far.
 ///
@@ -91,6 +102,10 @@ pub fn modes(kind: &str, topology: &Topology) -> Result<Vec<Fault>, String> {
         "role" | "forced" | "revoke" | "reseed" => return Err(format!("`{kind}` needs a primary and a secondary")),
         "disk" => [Active, Minority, Majority].map(Fault::Disk).to_vec(),
         "power" => [All, Active, Majority, One].map(Fault::Power).to_vec(),
+        "gray" => [Active, Standby]
+            .into_iter()
+            .flat_map(|target| [Fault::Packet(target, Trouble::Slow), Fault::Packet(target, Trouble::Lossy), Fault::BadDisk(target, Ailment::Slow)])
+            .collect(),
         "bad-disk" => AILMENTS.iter().map(|ailment| Fault::BadDisk(if ailment.is_fatal() { Minority } else { Active }, *ailment)).collect(),
         _ => return Err(format!("no nemesis `{kind}`: there are {}", KINDS.join(", "))),
     })
@@ -104,16 +119,16 @@ impl Plan {
     pub fn new(demand: &Demand, rng: &Rng) -> Result<Self, String> {
         let mut kinds = Vec::new();
         for kind in &demand.kinds {
-            let modes = modes(kind, &demand.topology)?;
+            let (modes, held_ms) = (modes(kind, &demand.topology)?, (kind == "gray").then_some(GRAY_MS));
             if !modes.is_empty() {
-                kinds.push(modes);
+                kinds.push(Kind { modes, held_ms });
             }
         }
         let hands = demand.hands.min(kinds.len());
         let mut plan = Self { hands: vec![Vec::new(); hands] };
         for (hand, acts) in plan.hands.iter_mut().enumerate() {
             // Each hand has kinds of its own: two never do the same at once.
-            let mine: Vec<&Vec<Fault>> = kinds.iter().skip(hand).step_by(hands).collect();
+            let mine: Vec<&Kind> = kinds.iter().skip(hand).step_by(hands).collect();
             *acts = schedule(&mine, demand, &mut rng.fork(&format!("hand {hand}")));
         }
         Ok(plan)
@@ -128,9 +143,9 @@ impl Plan {
     }
 }
 
-fn schedule(kinds: &[&Vec<Fault>], demand: &Demand, rng: &mut Rng) -> Vec<Act> {
+fn schedule(kinds: &[&Kind], demand: &Demand, rng: &mut Rng) -> Vec<Act> {
     let mut acts = Vec::new();
-    let mut turns: Vec<usize> = kinds.iter().map(|modes| if demand.seconds < 120 { 0 } else { rng.index(modes.len()) }).collect();
+    let mut turns: Vec<usize> = kinds.iter().map(|kind| if demand.seconds < 120 { 0 } else { rng.index(kind.modes.len()) }).collect();
     let mut order: Vec<usize> = Vec::new();
     let mut now = rng.between(1500, 4000);
     loop {
@@ -138,10 +153,12 @@ fn schedule(kinds: &[&Vec<Fault>], demand: &Demand, rng: &mut Rng) -> Vec<Act> {
             order = (0..kinds.len()).collect();
             rng.shuffle(&mut order);
         }
-        let Some(kind) = order.pop() else { return acts };
-        let fault = kinds[kind][turns[kind] % kinds[kind].len()].clone();
-        turns[kind] += 1;
+        let Some(number) = order.pop() else { return acts };
+        let Kind { modes, held_ms } = kinds[number];
+        let fault = modes[turns[number] % modes.len()].clone();
+        turns[number] += 1;
         let for_ms = match fault {
+            _ if held_ms.is_some() => held_ms.map_or(0, |(least, most)| rng.between(least, most)),
             Fault::StepDown => 0,
             Fault::Role | Fault::Forced | Fault::Revoke | Fault::Reseed => rng.between(6000, 10_000),
             _ => rng.between(2500, 8000),

@@ -103,7 +103,7 @@ pub fn run(order: &Order, watch: &dyn Watch) -> Result<Verdict, String> {
         program: order.program.clone(),
         topology: order.topology.clone(),
         disk_mib: has("disk").then_some(192),
-        has_bad_disks: !has("disk") && (has("power") || has("bad-disk")),
+        has_bad_disks: !has("disk") && (has("power") || has("bad-disk") || has("gray")),
         storage: order.storage.clone(),
         stanzas: order.stanzas.clone(),
         env: order.env.clone(),
