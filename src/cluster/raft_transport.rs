@@ -97,7 +97,7 @@ impl Transport for RaftTransport {
             Call::Reach => Kind::Reach,
             Call::Ping => Kind::Ping,
         };
-        let mut client = self.client(member, Lane::Control).await?;
+        let mut client = self.client(member, lane_of(call)).await?;
         let request = CallRequest { kind: kind.into(), message };
         let answer = tokio::time::timeout(CALL_TIMEOUT, client.call(request)).await.map_err(|_| TransportError::Timeout)?;
         Ok(answer.map_err(failed)?.into_inner().message)
@@ -127,6 +127,14 @@ impl Transport for RaftTransport {
             return Err(TransportError::Broken(why));
         }
         Ok(answer.map_err(failed)?.into_inner().message)
+    }
+}
+
+/// What is asked because a line is bad goes over a connection that is there: a new one would take several round trips more.
+fn lane_of(call: Call) -> Lane {
+    match call {
+        Call::Reach | Call::TransferLeader => Lane::Append(0),
+        Call::Vote | Call::PreVote | Call::Ping => Lane::Control,
     }
 }
 

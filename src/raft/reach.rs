@@ -129,8 +129,8 @@ impl Reach {
 
     /// How long each follower takes to reach a majority, as far as they answer.
     async fn ask(&self, others: &[(u64, Seat)]) -> Vec<(NodeId, Duration)> {
-        // Pings that are all missed take this long.
-        let patience = self.missed + self.beat * PINGS * 2;
+        // Pings that are all missed take twice as long as those that are answered; and the line to this leader is bad.
+        let patience = self.missed * 2 + self.beat * PINGS * 2;
         let asked = others.iter().map(|(id, seat)| async move {
             let answer = timeout(patience, self.transport.call(NodeId(*id), &seat.member, Call::Reach, Bytes::new())).await;
             let measured: Measured = decode(&answer.ok()?.ok()?).ok()?;
