@@ -53,17 +53,19 @@ impl Core {
     }
 
     /// A request that was refused uses its token all the same: in an entry of its own, because its transaction is gone.
-    pub(super) async fn spend_use(&self, asked: Asked<'_>, journal: &Journal<'_>) {
-        let Some(token) = asked.request.token.as_ref().filter(|_| journal.uses_token()) else { return };
-        let spent = self
+    ///
+    /// # Errors
+    /// If that could not be counted, or somebody else took the last use meanwhile: why it was refused is told to nobody then.
+    pub(super) async fn spend_use(&self, asked: Asked<'_>, journal: &Journal<'_>) -> Result<(), Refused> {
+        let Some(token) = asked.request.token.as_ref().filter(|_| journal.uses_token()) else { return Ok(()) };
+        let is_spent = self
             .context
             .write(|txn| match self.tokens.identify(txn, token, &asked.request.connection, asked.now) {
-                Ok(mut identified) => Ok(self.tokens.use_once(txn, &mut identified, asked.now)?),
-                Err(_) => Ok(()),
+                Ok(mut identified) => Ok(self.tokens.use_once(txn, &mut identified, asked.now).map(|()| true)?),
+                Err(TokenError::Unknown) => Ok(false),
+                Err(error) => Err(error.into()),
             })
-            .await;
-        if let Err(error) = spent {
-            tracing::warn!(%error, "the use of a refused request's token could not be counted");
-        }
+            .await?;
+        if is_spent { Ok(()) } else { Err(Refused::BadToken) }
     }
 }

@@ -89,10 +89,8 @@ impl Core {
                 }
                 Err(refused) => {
                     drop(turn);
-                    if takes_use(&refused) {
-                        self.spend_use(asked, &journal).await;
-                    }
-                    return Err(journal.refuse(refused).await);
+                    let spent = if takes_use(&refused) { self.spend_use(asked, &journal).await } else { Ok(()) };
+                    return Err(journal.refuse(spent.err().unwrap_or(refused)).await);
                 }
             }
         }

@@ -196,6 +196,23 @@ async fn a_limited_token_is_used_up_whatever_its_requests_end_in() {
     assert!(matches!(test.ask_as(&token, Operation::Read, "num/n/x", Value::Null).await, Err(Refused::BadToken)));
 }
 
+/// Who is told was counted.
+#[tokio::test]
+async fn nobody_is_told_why_he_was_refused_whose_use_was_not_counted() {
+    let test = mounted().await;
+    let make = json!({ "policies": ["default"], "num_uses": 2 });
+    let token = test.ask(Operation::Update, "auth/token/create", make).await.unwrap().auth.unwrap().client_token;
+    test.ground.raft.loses_next_answer.store(true, Ordering::Relaxed);
+    let lost = test.ask_as(&token, Operation::Read, "num/n/x", Value::Null).await;
+    assert!(matches!(lost, Err(Refused::Write(WriteError::Commit(CommitError::Unknown)))), "{lost:?}");
+    // Its entry was committed after all. Of two at once, one takes what is left.
+    let ask = || test.ask_as(&token, Operation::Read, "num/n/x", Value::Null);
+    let (one, other) = tokio::join!(ask(), ask());
+    let told = [one, other].into_iter().filter(|told| matches!(told, Err(Refused::Denied))).count();
+    assert_eq!(told, 1);
+    assert!(matches!(ask().await, Err(Refused::BadToken)));
+}
+
 #[tokio::test]
 async fn a_wrapped_answer_is_given_out_once() {
     let test = mounted().await;
@@ -443,8 +460,6 @@ async fn a_secondary_that_is_filled_serves_nobody() {
 
 #[test]
 fn a_refused_request_takes_a_use_unless_it_took_one_or_will() {
-    use crate::core::WriteError;
-    use crate::raft::CommitError;
     for (refused, takes) in [
         (Refused::Denied, true),
         (Refused::Engine(EngineError::Invalid("wrong".to_owned())), true),
