@@ -205,7 +205,8 @@ impl Txn {
     pub fn into_batch(self, at: Timestamp) -> Batch {
         let Self { reader: _, keyring, entropy, read, written } = self;
         let is_guarded = |key: &Key| !bug!(14) || key.scope != Scope::Shared;
-        let guards = read.into_iter().filter(|(key, _)| is_guarded(key)).map(|(key, since)| Guard::Unchanged { key, since }).collect();
+        let read = read.into_iter().filter(|(key, since)| is_guarded(key) && (since.is_some() || !bug!(45)));
+        let guards = read.map(|(key, since)| Guard::Unchanged { key, since }).collect();
         let mut encrypted = KeyUse { term: keyring.newest().0, values: 0 };
         let ops = written
             .into_iter()

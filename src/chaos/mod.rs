@@ -11,6 +11,8 @@ mod bugs;
 mod clock;
 #[cfg(feature = "chaos")]
 mod failpoints;
+#[cfg(feature = "sim")]
+mod linger;
 #[cfg(feature = "chaos")]
 mod memory;
 #[cfg(feature = "chaos")]
@@ -24,6 +26,8 @@ pub use bugs::{BUGS, Bug, PlantedHere, is_planted};
 pub use clock::{clock_offset_ms, set_clock_offset_ms};
 #[cfg(feature = "chaos")]
 pub use failpoints::{Action, Verdict, arm, hit, hits, hook, unhook};
+#[cfg(feature = "sim")]
+pub use linger::{linger, take_time};
 #[cfg(feature = "chaos")]
 pub use memory::{count, counted};
 #[cfg(feature = "chaos")]

@@ -33,7 +33,7 @@ pub async fn hand_on(core: &Core, active: Option<&ActiveNode>, raw: RawRequest) 
             let answer = status::forward(&error).unwrap_or(to).into_raw();
             // Reading twice does no harm, so it may be tried again even where it is not known whether it was done; but not with a
             // token whose uses are counted, which would lose two of them.
-            let may_repeat = || only_reads && !token.is_some_and(|token| core.may_count_uses(&token));
+            let may_repeat = || bug!(41) || only_reads && !token.is_some_and(|token| core.may_count_uses(&token));
             // Sending the client to a node that does not answer would help nobody until it is known that this lasts.
             if matches!(error, ForwardError::Unknown(_)) && !may_repeat() { Handed::Answered(answer) } else { Handed::NotYet(answer) }
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ use tempfile::TempDir;
 
 use super::adapter::stored_state;
 use super::transport::{Call, Receiver, Transport, TransportError};
-use super::{Consensus, Member, NoObserver, Options, Raft, start};
-use crate::machine::{Batch, Command, Op, Outcome, PageSum};
+use super::{Consensus, Member, Observer, Options, Raft, start};
+use crate::machine::{Applied, Batch, Command, Op, Outcome, PageSum};
 use crate::storage::{MemStore, Physical, RocksOptions, RocksStore};
 use crate::types::{Key, NodeId, Scope};
 
@@ -112,8 +113,23 @@ pub enum Place {
     Disk,
 }
 
+/// Holds the apply loop up while it is told to: behind the first entry that is applied then.
+#[derive(Default)]
+pub struct Held(pub AtomicBool);
+
+impl Observer for Held {
+    fn applied(&self, _: &Applied) {
+        // Not for ever: a test that failed is to end.
+        for _ in (0..20_000).take_while(|_| self.0.load(Ordering::Acquire)) {
+            tokio::task::block_in_place(|| std::thread::sleep(Duration::from_millis(1)));
+        }
+    }
+    fn replaced(&self) {}
+}
+
 /// One node: its folder stays when it stops.
 pub struct Node {
+    pub held: Arc<Held>,
     pub id: NodeId,
     pub folder: TempDir,
     pub store: Arc<dyn Physical>,
@@ -183,7 +199,7 @@ impl Group {
     pub async fn add_node(&mut self, id: NodeId, place: Place) {
         let folder = tempfile::tempdir().unwrap();
         let store = Node::open_store(place, folder.path());
-        self.nodes.push(Node { id, folder, store, raft: None, place });
+        self.nodes.push(Node { held: Arc::default(), id, folder, store, raft: None, place });
         let at = self.nodes.len() - 1;
         self.start(at).await;
     }
@@ -194,7 +210,7 @@ impl Group {
         let mut options = options(node.id, node.folder.path());
         (self.tune)(&mut options);
         let transport = Arc::new(MemTransport { me: node.id, wires: self.wires.clone() });
-        let raft = start(options, node.store.clone(), transport, Arc::new(NoObserver)).await.unwrap();
+        let raft = start(options, node.store.clone(), transport, node.held.clone()).await.unwrap();
         self.wires.lock().unwrap().receivers.insert(node.id, raft.receiver());
         node.raft = Some(raft);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -249,6 +250,26 @@ async fn leadership_is_handed_over() {
     assert_ne!(old, new);
     write(&group.nodes[new], "b").await;
     assert_eq!(group.nodes[old].raft().hand_over().await, Err(MembershipError::NotLeader));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_new_leader_proves_nothing_before_it_has_applied_what_was_committed() {
+    let group = Group::of_three(Place::Memory, |_| {}).await;
+    let old = group.leader(None).await;
+    let heir = &group.nodes[(old + 1) % 3];
+    heir.held.0.store(true, Ordering::Release);
+    // The first holds the heir up; the second is committed by the others, and not applied there.
+    write(&group.nodes[old], "a").await;
+    write(&group.nodes[old], "b").await;
+    super::membership::hand_over(group.nodes[old].raft().openraft(), Some(heir.id)).await.unwrap();
+    wait_until(heir, |status| status.is_leader).await;
+    tokio::select! {
+        proved = heir.raft().read_barrier() => assert!(proved.is_err() || heir.has("b"), "it read an old state"),
+        () = tokio::time::sleep(Duration::from_millis(500)) => {}
+    }
+    heir.held.0.store(false, Ordering::Release);
+    heir.raft().read_barrier().await.unwrap();
+    assert!(heir.has("b"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

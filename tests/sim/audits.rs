@@ -1,4 +1,5 @@
-//! The audit file, which all nodes of a simulation write: every answer that a client got stands in it, and nothing that is secret.
+//! The audit file, which all nodes of a simulation write: every request that a client got an answer to stands in it with its answer, and
+//! nothing that is secret.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -24,14 +25,14 @@ pub fn check(file: &Path, answered: &[Answered], shares: &[String]) -> Result<()
             return Err(format!("{secret} stands in the audit file: {line}"));
         }
     }
-    let mut logged = HashSet::new();
+    let (mut asked, mut logged) = (HashSet::new(), HashSet::new());
     for line in text.lines() {
         let line: Value = serde_json::from_str(line).map_err(|error| format!("a line of the audit file is no JSON: {error}: {line}"))?;
-        if line["type"] == "response" {
-            logged.extend(line["request"]["id"].as_str().map(str::to_owned));
-        }
+        let lines = if line["type"] == "response" { &mut logged } else { &mut asked };
+        lines.extend(line["request"]["id"].as_str().map(str::to_owned));
     }
-    let missing: Vec<&str> = answered.iter().filter(|one| !logged.contains(&one.id)).map(|one| one.what.as_str()).collect();
+    let stands = |one: &Answered| asked.contains(&one.id) && logged.contains(&one.id);
+    let missing: Vec<&str> = answered.iter().filter(|one| !stands(one)).map(|one| one.what.as_str()).collect();
     match missing.first() {
         None => Ok(()),
         Some(first) => Err(format!("{} of {} answers do not stand in the audit file: {first}", missing.len(), answered.len())),

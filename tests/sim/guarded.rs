@@ -31,10 +31,11 @@ impl Clients {
         };
         let value = |word: &str| Value::pair(policy.as_str(), Value::keyword(word));
         if rng.permille(250) {
-            let (word, capability) = *rng.pick(&[("allow", "read"), ("deny", "deny")]);
+            // A policy that is not there allows nothing.
+            let (word, method, capability) = *rng.pick(&[("allow", "PUT", "read"), ("deny", "PUT", "deny"), ("deny", "DELETE", "")]);
             let begun = self.histories.record(POLICY, Op::invoke(*process, "set", value(word)));
             let body = json!({ "policy": format!("path \"kv/data/guarded\" {{ capabilities = [\"{capability}\"] }}") });
-            let (kind, why) = self.told(host, "PUT", &format!("sys/policies/acl/{policy}"), &self.token(0), &body).await.outcome();
+            let (kind, why) = self.told(host, method, &format!("sys/policies/acl/{policy}"), &self.token(0), &body).await.outcome();
             return self.histories.end(POLICY, &begun, kind, value(word), &why, process);
         }
         let nothing = Value::pair(policy.as_str(), Value::Nil);

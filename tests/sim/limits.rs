@@ -15,7 +15,7 @@ use crate::trace;
 /// Lives of tokens that are tried to the end, in seconds: at first, and with all renewals.
 const LIFE: (u64, u64) = (3, 5);
 /// What is asked for with each renewal.
-const MORE: &str = "3s";
+const MORE: Duration = Duration::from_secs(3);
 
 impl Clients {
     /// Asks for what a policy does not allow, by ways that lead through what it allows.
@@ -37,7 +37,8 @@ impl Clients {
         }
     }
 
-    /// Renews a token as long as that goes, and asks whether it still lives: not before its first end is over, and never after the last.
+    /// Renews a token as long as that goes, and asks whether it still lives: until the end that the last renewal gave it, and never after the
+    /// last of all.
     pub async fn outlive(self: Arc<Self>, cluster: usize, mut rng: Rng) {
         // Which of the clocks counts is not known here: with wrong ones neither end is.
         if self.world.plan.may(Fault::Clock) {
@@ -49,12 +50,13 @@ impl Clients {
         let before = now();
         let told = self.told(self.any_host(cluster, &mut rng), "POST", "auth/token/create", &self.token(cluster), &body).await;
         let Some(token) = told.token() else { return };
-        let (first_end, last_end) = (before + Duration::from_secs(ttl), now() + Duration::from_secs(max));
+        let (mut good_until, last_end) = (before + Duration::from_secs(ttl), now() + Duration::from_secs(max));
         while now() < last_end + Duration::from_secs(2) {
             tokio::time::sleep(Duration::from_millis(rng.between(50, 900))).await;
             let host = self.any_host(cluster, &mut rng);
-            let (method, path, body) = match rng.permille(500) {
-                true => ("POST", "auth/token/renew-self", json!({ "increment": MORE })),
+            let renews = rng.permille(500);
+            let (method, path, body) = match renews {
+                true => ("POST", "auth/token/renew-self", json!({ "increment": MORE.as_secs() })),
                 false => ("GET", "auth/token/lookup-self", serde_json::Value::Null),
             };
             let asked = now();
@@ -63,8 +65,9 @@ impl Clients {
                     let late = (asked - last_end).as_millis();
                     self.world.fail(format!("a token was good {late} ms after the end of its life, at {}: {answer}", trace::name(host)));
                 }
-                Told::Refused(403, why) if now() < first_end && self.world.still_believes(cluster, belief) => {
-                    let early = (first_end - now()).as_millis();
+                Told::Done(_) if renews => good_until = good_until.max((asked + MORE).min(before + Duration::from_secs(max))),
+                Told::Refused(403, why) if now() < good_until && self.world.still_believes(cluster, belief) => {
+                    let early = (good_until - now()).as_millis();
                     self.world.fail(format!("a token was not good {early} ms before its end, at {}: {why}", trace::name(host)));
                 }
                 _ => {}

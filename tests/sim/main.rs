@@ -17,6 +17,7 @@ mod invariants;
 mod kv;
 mod limits;
 mod liveness;
+mod lives;
 mod members;
 mod mounts;
 mod nemesis;

@@ -172,6 +172,8 @@ pub struct Plan {
     pub keep_bytes: u64,
     /// Time of a sync, in microseconds: from, to.
     pub sync_micros: (u64, u64),
+    /// Time that applying a batch of entries takes, in microseconds: from, to.
+    pub apply_micros: (u64, u64),
     /// What may go wrong.
     pub faults: BTreeSet<Fault>,
     /// Mean time between two faults.
@@ -235,6 +237,7 @@ impl Plan {
             keys: rng.between(2, 6),
             rest: Duration::from_millis(rng.between(20, 300)),
             audits: rng.permille(400),
+            apply_micros: *rng.pick(&[(0, 0), (0, 0), (50, 3000), (1000, 60_000)]),
             sizes,
             hosts,
             faults,

@@ -25,6 +25,7 @@ const LOOK: Duration = Duration::from_millis(300);
 /// With the step that was not done.
 pub async fn replicate(world: &Arc<World>, primary: usize, secondary: usize) -> Result<(), String> {
     let (ours, theirs) = (world.plan.first_members(primary), world.plan.first_members(secondary));
+    world.wait("somebody is active", STEP, || role(world, primary).is_some()).await?;
     if !role(world, primary).is_some_and(|role| role.is_primary()) {
         must(world, &ours, "PUT", &format!("{API}/primary/enable"), &world.root(primary), &json!({})).await?;
     }

@@ -63,6 +63,10 @@ pub fn run(plan: Plan, folder: &std::path::Path) -> Report {
         let world = world.clone();
         coffer::chaos::hook(move |point| world.comes_to(point));
     }
+    {
+        let world = world.clone();
+        coffer::chaos::take_time(move |_| world.apply_takes());
+    }
 
     let mut sim = turmoil::Builder::new()
         .rng_seed(world.plan.seed)

@@ -45,6 +45,8 @@ impl Request {
             Self::Raft(Call::Vote, _) => "vote",
             Self::Raft(Call::PreVote, _) => "pre-vote",
             Self::Raft(Call::TransferLeader, _) => "transfer",
+            Self::Raft(Call::Reach, _) => "reach",
+            Self::Raft(Call::Ping, _) => "ping",
             Self::Appends(..) => "appends",
             Self::Snapshot(..) => "snapshot",
             Self::Client(_) => "client",

@@ -165,6 +165,8 @@ pub struct World {
     /// Names of secondaries that were revoked, and when.
     revoked: Mutex<BTreeMap<String, Duration>>,
     orders: Mutex<VecDeque<Order>>,
+    /// How long applying takes.
+    applying: Mutex<Rng>,
     /// See `ambush`.
     pub ambushes: Mutex<Vec<Ambush>>,
     failures: Mutex<Vec<String>>,
@@ -195,6 +197,7 @@ impl World {
         });
         let slots = slots.collect();
         let names = Arc::new(plan.names());
+        let applying = Mutex::new(Rng::new(plan.seed, "applying"));
         let is_changing = (0..plan.sizes.len()).map(|_| AtomicBool::new(false)).collect();
         let belief = vec![(0, true); plan.sizes.len()].into();
         let invariants = Mutex::new(Invariants::new(&plan));
@@ -213,6 +216,7 @@ impl World {
             belief,
             revoked: Mutex::default(),
             orders: Mutex::default(),
+            applying,
             ambushes: Mutex::default(),
             failures: Mutex::default(),
             done: Mutex::default(),
@@ -222,6 +226,18 @@ impl World {
     /// A host.
     pub fn slot(&self, host: HostId) -> &Slot {
         &self.slots[host.0]
+    }
+
+    /// How long it takes to apply the next entries.
+    pub fn apply_takes(&self) -> Duration {
+        let (least, most) = self.plan.apply_micros;
+        let mut rng = self.applying.lock().expect("no holder of this lock panics");
+        if most == 0 {
+            return Duration::ZERO;
+        }
+        // Now and then the store holds up whoever writes.
+        let stall = if rng.permille(20) { 10 } else { 1 };
+        Duration::from_micros(rng.between(least, most) * stall)
     }
 
     /// Whether a host's node has stopped within this step: it ends with it, and nothing of it is heard any more.

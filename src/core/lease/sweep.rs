@@ -64,7 +64,7 @@ impl Leases {
             return Ok(());
         };
         if !entry.is_revoked {
-            if entry.is_live(now) {
+            if entry.is_live(now) && !bug!(52) {
                 // It was renewed: its new end has a row of its own.
                 txn.delete(due.row.clone());
                 return Ok(());

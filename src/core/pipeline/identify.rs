@@ -57,7 +57,7 @@ impl Core {
     /// # Errors
     /// If that could not be counted, or somebody else took the last use meanwhile: why it was refused is told to nobody then.
     pub(super) async fn spend_use(&self, asked: Asked<'_>, journal: &Journal<'_>) -> Result<(), Refused> {
-        let Some(token) = asked.request.token.as_ref().filter(|_| journal.uses_token()) else { return Ok(()) };
+        let Some(token) = asked.request.token.as_ref().filter(|_| journal.uses_token() && !bug!(48)) else { return Ok(()) };
         let is_spent = self
             .context
             .write(|txn| match self.tokens.identify(txn, token, &asked.request.connection, asked.now) {

@@ -81,7 +81,7 @@ impl<'r> Journal<'r> {
 
     /// Logs the request, once: a rerun is the same request.
     pub(super) async fn request(&mut self, _: &Permit) -> Result<(), Refused> {
-        if !self.is_logged {
+        if !self.is_logged && !bug!(49) {
             self.log(Phase::Request, None, None).await.map_err(|()| Refused::Audit)?;
             self.is_logged = true;
         }

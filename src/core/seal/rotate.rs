@@ -108,5 +108,9 @@ pub(in super::super) fn rotate(context: &Context, txn: &mut Txn, now: Timestamp)
     let source = context.entropy.as_ref();
     let rotated = keyring.rotated(source, now);
     txn.put_raw(keys::keyring(), rotated.encrypt(&held.root.cipher, source).into());
+    #[cfg(feature = "chaos")]
+    if bug!(51) {
+        context.set_keys(super::super::Keys { root: held.root.clone(), keyring: std::sync::Arc::new(rotated) });
+    }
     Ok(())
 }

@@ -107,6 +107,18 @@ async fn a_root_token_is_made_for_whoever_knows_the_shares() {
 }
 
 #[tokio::test]
+async fn a_rotation_that_is_not_committed_changes_no_key() {
+    let node = Node::new(&Arc::default(), "a");
+    let keys = node.init(1, 1).await.keys;
+    node.unseal_all(&keys).await;
+    let term = || node.ctx.keys().unwrap().keyring.newest().0;
+    let before = term();
+    node.raft.lead(false);
+    node.ctx.write(|txn| rotate(&node.ctx, txn, Timestamp(1))).await.unwrap_err();
+    assert_eq!(term(), before);
+}
+
+#[tokio::test]
 async fn a_rotated_keyring_is_followed_and_still_opens_what_is_old() {
     let node = Node::new(&Arc::default(), "a");
     let answer = node.init(1, 1).await;

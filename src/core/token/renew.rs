@@ -46,7 +46,9 @@ impl Tokens {
         let given = ttl::grant(limits, &entry.terms, increment, Timestamp(entry.issued_ms), now)
             .map_err(|past| EngineError::invalid(past.to_string()))?;
         let what = format!("token/{key}");
-        txn.delete(keys::due(expires, &what));
+        if !bug!(52) {
+            txn.delete(keys::due(expires, &what));
+        }
         write_json(txn, keys::due(given.expires.0, &what), &true);
         entry.expires_ms = Some(given.expires.0);
         entry.renewed_ms = Some(now.0);

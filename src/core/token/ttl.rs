@@ -77,7 +77,7 @@ pub fn grant(limits: Limits, terms: &Terms, asked: Ttl, issued: Timestamp, now: 
         ends.push((issued.plus(Ttl(max)), max));
         [asked.0, terms.default_secs, limits.default.0].into_iter().find(|secs| *secs > 0).unwrap_or(limits.max.0)
     };
-    if terms.explicit_max_secs > 0 {
+    if terms.explicit_max_secs > 0 && (issued == now || !bug!(43)) {
         ends.push((issued.plus(Ttl(terms.explicit_max_secs)), terms.explicit_max_secs));
     }
     let mut expires = now.plus(Ttl(wanted));

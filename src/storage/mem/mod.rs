@@ -168,7 +168,8 @@ impl Physical for MemStore {
     }
     fn checkpoint(&self, into: &Path) -> Result<(), StorageError> {
         fs::create_dir(into).map_err(StorageError::io("make the folder of a checkpoint"))?;
-        fs::write(into.join(CHECKPOINT), checkpoint::encode(&self.now())).map_err(StorageError::io("write a checkpoint"))
+        let moment = if bug!(7) { Arc::new(self.state().durable.clone()) } else { self.now() };
+        fs::write(into.join(CHECKPOINT), checkpoint::encode(&moment)).map_err(StorageError::io("write a checkpoint"))
     }
     fn install(&self, from: &Path) -> Result<(), StorageError> {
         let bytes = fs::read(from.join(CHECKPOINT)).map_err(StorageError::io("read a checkpoint"))?;

@@ -1,0 +1,130 @@
+//! What belongs to one client alone: a secret with all its versions, and a user's password. What he was told was done is so, at once
+//! and everywhere, and nothing else is. He stops when he cannot know any more.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::clients::{Clients, Told};
+use crate::rng::Rng;
+
+/// Acts of one life.
+const ACTS: usize = 10;
+/// Wrong passwords that are tried of one user: fewer than lock him out.
+const WRONG_TRIES: usize = 3;
+
+/// A version of a secret.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Version {
+    Live(i64),
+    Deleted(i64),
+    Destroyed,
+}
+
+impl Version {
+    fn undeleted(self) -> Self {
+        if let Self::Deleted(value) = self { Self::Live(value) } else { self }
+    }
+
+    fn deleted(self) -> Self {
+        if let Self::Live(value) = self { Self::Deleted(value) } else { self }
+    }
+}
+
+/// What is done to a secret: method, folder of the mount, body, and what is left of its versions.
+fn act(versions: &[Version], value: i64, rng: &mut Rng) -> (&'static str, &'static str, Value, Vec<Version>) {
+    let mut after = versions.to_vec();
+    let at = if versions.is_empty() { 0 } else { rng.index(versions.len()) };
+    let these = json!({ "versions": [at + 1] });
+    match rng.below(10) {
+        4 if !versions.is_empty() => {
+            let last = after.len() - 1;
+            after[last] = after[last].deleted();
+            ("DELETE", "data", Value::Null, after)
+        }
+        5 if !versions.is_empty() => {
+            after[at] = after[at].deleted();
+            ("POST", "delete", these, after)
+        }
+        6 | 7 if !versions.is_empty() => {
+            after[at] = after[at].undeleted();
+            ("POST", "undelete", these, after)
+        }
+        8 if !versions.is_empty() => {
+            after[at] = Version::Destroyed;
+            ("PUT", "destroy", these, after)
+        }
+        9 if !versions.is_empty() => ("DELETE", "metadata", Value::Null, Vec::new()),
+        _ => {
+            after.push(Version::Live(value));
+            ("POST", "data", json!({ "data": { "v": value } }), after)
+        }
+    }
+}
+
+impl Clients {
+    /// Writes a secret, deletes and destroys versions of it, takes some back, and looks at one after each step.
+    pub async fn keep_secret(self: Arc<Self>, mut rng: Rng) {
+        let (name, token) = (format!("own{}", self.fresh()), self.token(0));
+        let mut versions = Vec::new();
+        for _ in 0..ACTS {
+            let (method, folder, body, after) = act(&versions, self.fresh(), &mut rng);
+            let what = format!("{method} kv/{folder}/{name} {body}");
+            match self.told(self.any_host(0, &mut rng), method, &format!("kv/{folder}/{name}"), &token, &body).await {
+                Told::Done(_) => versions = after,
+                // It reached nobody.
+                Told::Refused(0, _) => continue,
+                Told::Refused(_, why) => return self.world.fail(format!("{what} was refused: {why}; there was {versions:?}")),
+                Told::Unknown(_) => return,
+            }
+            if let Some(seen) = self.look_at(&name, &versions, &mut rng).await {
+                return self.world.fail(format!("after {what} there should be {versions:?}, and there is {seen}"));
+            }
+        }
+    }
+
+    /// What is wrong about one version, or one that is not there yet.
+    async fn look_at(&self, name: &str, versions: &[Version], rng: &mut Rng) -> Option<String> {
+        let number = rng.index(versions.len() + 1) + 1;
+        let path = format!("kv/data/{name}?version={number}");
+        let (is_there, answer) = match self.told(self.any_host(0, rng), "GET", &path, &self.token(0), &Value::Null).await {
+            Told::Done(answer) => (true, answer["data"]["data"]["v"].as_i64()),
+            Told::Refused(404, _) => (false, None),
+            Told::Refused(..) | Told::Unknown(_) => return None,
+        };
+        let is_so = match versions.get(number - 1) {
+            Some(Version::Live(value)) => answer == Some(*value),
+            Some(Version::Deleted(_) | Version::Destroyed) | None => !is_there,
+        };
+        (!is_so).then(|| format!("version {number}: {answer:?}"))
+    }
+
+    /// Makes a user and changes his password: the last one opens, no other does.
+    pub async fn change_password(self: Arc<Self>, mut rng: Rng) {
+        let (name, token) = (format!("own{}", self.fresh()), self.token(0));
+        let mut wrong_tries = 0;
+        let password = |number: i64| format!("secret-{number}");
+        let mut now = None;
+        for _ in 0..ACTS / 2 {
+            let next = self.fresh();
+            let path = if now.is_none() { format!("auth/up/users/{name}") } else { format!("auth/up/users/{name}/password") };
+            match self.told(self.any_host(0, &mut rng), "POST", &path, &token, &json!({ "password": password(next) })).await {
+                Told::Done(_) => {}
+                Told::Refused(0, _) => continue,
+                Told::Refused(_, why) => return self.world.fail(format!("POST {path} was refused: {why}")),
+                Told::Unknown(_) => return,
+            }
+            let before = now.replace(next);
+            let is_old = wrong_tries < WRONG_TRIES && rng.permille(400);
+            let tried = if is_old { before } else { now };
+            let Some(tried) = tried else { continue };
+            let path = format!("auth/up/login/{name}");
+            let is_right = Some(tried) == now;
+            match self.told(self.any_host(0, &mut rng), "POST", &path, "", &json!({ "password": password(tried) })).await {
+                Told::Done(_) if !is_right => return self.world.fail(format!("{name} logged in with a password that was replaced")),
+                Told::Refused(400, why) if is_right => return self.world.fail(format!("{name} was refused with his password: {why}")),
+                _ => wrong_tries += usize::from(!is_right),
+            }
+        }
+    }
+}
