@@ -50,6 +50,9 @@ pub(super) struct Version {
     created_ms: u64,
     #[serde(rename = "d", alias = "deletion_ms", default, skip_serializing_if = "Option::is_none")]
     deletion_ms: Option<u64>,
+    /// Somebody deleted it: whatever the clock of the node that is asked says.
+    #[serde(rename = "r", default, skip_serializing_if = "std::ops::Not::not")]
+    deleted: bool,
     #[serde(rename = "x", alias = "destroyed", default, skip_serializing_if = "std::ops::Not::not")]
     destroyed: bool,
 }
@@ -89,7 +92,7 @@ impl KeyRecord {
         self.current += 1;
         self.updated_ms = now.0;
         let deletion_ms = self.delete_after(config).map(|secs| now.plus(Ttl(secs)).0);
-        self.versions.insert(self.current, Version { created_ms: now.0, deletion_ms, destroyed: false });
+        self.versions.insert(self.current, Version { created_ms: now.0, deletion_ms, deleted: false, destroyed: false });
         let limit = match self.max_versions.max(config.max_versions) {
             0 => VERSIONS_DEFAULT,
             limit => limit,
@@ -119,6 +122,7 @@ impl KeyRecord {
             let is_alive = version.is_readable(now);
             if is_alive {
                 version.deletion_ms = Some(now.0);
+                version.deleted = true;
             }
             is_alive
         })
@@ -131,6 +135,7 @@ impl KeyRecord {
             let is_deleted = !version.destroyed && version.deletion_ms.is_some();
             if is_deleted {
                 version.deletion_ms = delete_after.map(|secs| now.plus(Ttl(secs)).0);
+                version.deleted = false;
             }
             is_deleted
         })
@@ -217,7 +222,7 @@ impl KeyRecord {
 impl Version {
     /// Whether its value may be given out. A deletion in the future does not hide it.
     pub(super) fn is_readable(&self, now: Timestamp) -> bool {
-        !self.destroyed && self.deletion_ms.is_none_or(|at| at > now.0)
+        !self.destroyed && !self.deleted && self.deletion_ms.is_none_or(|at| at > now.0)
     }
 }
 
@@ -247,6 +252,23 @@ mod tests {
         assert_eq!(life(DeleteAfter::Secs(5), DeleteAfter::Unset), Some(5));
         assert_eq!(life(DeleteAfter::Secs(5), DeleteAfter::Secs(3)), Some(3));
         assert_eq!(life(DeleteAfter::Never, DeleteAfter::Secs(3)), None);
+    }
+
+    /// Simulator, seed 259: another node took over, whose clock was behind.
+    #[test]
+    fn what_was_deleted_stays_so_for_a_node_whose_clock_is_behind() {
+        let (mut record, config) = (KeyRecord::new(Timestamp(0)), Config::default());
+        record.add_version(&config, Timestamp(1));
+        record.add_version(&config, Timestamp(1));
+        assert!(record.delete(&[1], Timestamp(100)));
+        let is_readable =
+            |record: &KeyRecord, number, now| record.version(number).is_some_and(|(_, version)| version.is_readable(Timestamp(now)));
+        assert!(!is_readable(&record, 1, 5) && is_readable(&record, 2, 5));
+        assert!(!record.delete(&[1], Timestamp(5)), "it is deleted already");
+        let stored: KeyRecord = serde_json::from_slice(&serde_json::to_vec(&record).unwrap()).unwrap();
+        assert!(!is_readable(&stored, 1, 5));
+        assert!(record.undelete(&[1], &config, Timestamp(5)));
+        assert!(is_readable(&record, 1, 5) && is_readable(&record, 1, 200));
     }
 
     #[test]
