@@ -104,7 +104,9 @@ pub fn modes(kind: &str, topology: &Topology) -> Result<Vec<Fault>, String> {
         "power" => [All, Active, Majority, One].map(Fault::Power).to_vec(),
         "gray" => [Active, Standby]
             .into_iter()
-            .flat_map(|target| [Fault::Packet(target, Trouble::Slow), Fault::Packet(target, Trouble::Lossy), Fault::BadDisk(target, Ailment::Slow)])
+            .flat_map(|target| {
+                [Fault::Packet(target, Trouble::Slow), Fault::Packet(target, Trouble::Lossy), Fault::BadDisk(target, Ailment::Slow)]
+            })
             .collect(),
         "bad-disk" => AILMENTS.iter().map(|ailment| Fault::BadDisk(if ailment.is_fatal() { Minority } else { Active }, *ailment)).collect(),
         _ => return Err(format!("no nemesis `{kind}`: there are {}", KINDS.join(", "))),

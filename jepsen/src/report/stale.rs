@@ -2,8 +2,8 @@
 //!
 //! In seconds, as entries say little: since when somebody was further. It is no finer than the samples are.
 
-use super::load::{Run, Sample, Track};
 use super::latency::at;
+use super::load::{Run, Sample, Track};
 use super::page::Part;
 use super::svg::{Plot, Time, escape};
 

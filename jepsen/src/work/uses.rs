@@ -14,7 +14,7 @@ use super::{Workload, decided};
 
 /// The last is for faults that come while it is being used.
 const LIMITS: &[i64] = &[1, 2, 10, 200];
-/// So many calls more than uses: some must be refused.
+/// So many calls more than uses and a half: some must be refused, also where a fault leaves many without an answer.
 const MORE: i64 = 8;
 
 struct Token {
@@ -84,7 +84,7 @@ impl Uses {
         let Ok(reply) = actor.ask(Request::new("POST", "auth/token/create").with_body(body)) else { return };
         let Some(secret) = reply.body["auth"]["client_token"].as_str() else { return };
         let name = format!("t{}-{}", actor.slot, actor.steps);
-        let token = Token { name, secret: secret.to_owned(), limit, calls_left: limit + MORE };
+        let token = Token { name, secret: secret.to_owned(), limit, calls_left: limit + limit / 2 + MORE };
         self.current.lock().unwrap_or_else(PoisonError::into_inner).push(token);
     }
 }
