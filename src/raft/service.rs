@@ -201,7 +201,7 @@ pub async fn start(
         options.node_id,
         options.folder.clone(),
         told_removed.subscribe(),
-        named.clone(),
+        named,
         closing.clone(),
         options.election_timeout.1,
         round_trips.clone(),

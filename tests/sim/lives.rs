@@ -36,25 +36,26 @@ fn act(versions: &[Version], value: i64, rng: &mut Rng) -> (&'static str, &'stat
     let mut after = versions.to_vec();
     let at = if versions.is_empty() { 0 } else { rng.index(versions.len()) };
     let these = json!({ "versions": [at + 1] });
-    match rng.below(10) {
-        4 if !versions.is_empty() => {
+    let choice = rng.below(10);
+    match if versions.is_empty() { 0 } else { choice } {
+        4 => {
             let last = after.len() - 1;
             after[last] = after[last].deleted();
             ("DELETE", "data", Value::Null, after)
         }
-        5 if !versions.is_empty() => {
+        5 => {
             after[at] = after[at].deleted();
             ("POST", "delete", these, after)
         }
-        6 | 7 if !versions.is_empty() => {
+        6 | 7 => {
             after[at] = after[at].undeleted();
             ("POST", "undelete", these, after)
         }
-        8 if !versions.is_empty() => {
+        8 => {
             after[at] = Version::Destroyed;
             ("PUT", "destroy", these, after)
         }
-        9 if !versions.is_empty() => ("DELETE", "metadata", Value::Null, Vec::new()),
+        9 => ("DELETE", "metadata", Value::Null, Vec::new()),
         _ => {
             after.push(Version::Live(value));
             ("POST", "data", json!({ "data": { "v": value } }), after)

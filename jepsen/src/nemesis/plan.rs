@@ -159,11 +159,11 @@ fn schedule(kinds: &[&Kind], demand: &Demand, rng: &mut Rng) -> Vec<Act> {
         let Kind { modes, held_ms } = kinds[number];
         let fault = modes[turns[number] % modes.len()].clone();
         turns[number] += 1;
-        let for_ms = match fault {
-            _ if held_ms.is_some() => held_ms.map_or(0, |(least, most)| rng.between(least, most)),
-            Fault::StepDown => 0,
-            Fault::Role | Fault::Forced | Fault::Revoke | Fault::Reseed => rng.between(6000, 10_000),
-            _ => rng.between(2500, 8000),
+        let for_ms = match (held_ms, &fault) {
+            (Some((least, most)), _) => rng.between(*least, *most),
+            (None, Fault::StepDown) => 0,
+            (None, Fault::Role | Fault::Forced | Fault::Revoke | Fault::Reseed) => rng.between(6000, 10_000),
+            (None, _) => rng.between(2500, 8000),
         };
         // The last fault ends before the faults' time does.
         if now + for_ms > demand.seconds * 1000 {

@@ -103,15 +103,16 @@ pub fn beside_faults(run: &Run) -> Vec<String> {
     let modes: BTreeSet<&str> = bands.iter().map(|band| band.mode.as_str()).collect();
     for mode in modes {
         let of_mode = || bands.iter().filter(|band| band.mode == mode);
-        let in_force = |call: &Call| of_mode().any(|band| (band.from..=band.to).contains(&call.began));
+        let began_in = |call: &Call, band: &bands::Band| (band.from..=band.to).contains(&call.began);
+        let in_force = |call: &Call| of_mode().any(|band| began_in(call, band));
         let Some((ms, calls)) = p99(&in_force) else { continue };
         let mut line = format!("under {mode} 99 % of {calls} within {ms:.1} ms, {:.1}x", ms / healthy);
-        let names: BTreeSet<&str> = of_mode().flat_map(|band| &band.victims).map(String::as_str).collect();
+        let has_victims = of_mode().any(|band| !band.victims.is_empty());
         let is_elsewhere = |call: &Call| {
             let is_spared = |band: &bands::Band| call.node.as_ref().is_some_and(|node| !band.victims.contains(node));
-            of_mode().any(|band| (band.from..=band.to).contains(&call.began) && is_spared(band))
+            of_mode().any(|band| began_in(call, band) && is_spared(band))
         };
-        if let Some((ms, calls)) = p99(&is_elsewhere).filter(|_| !names.is_empty()) {
+        if let Some((ms, calls)) = p99(&is_elsewhere).filter(|_| has_victims) {
             line.push_str(&format!("; of {calls} at other nodes within {ms:.1} ms, {:.1}x", ms / healthy));
         }
         lines.push(line);

@@ -167,11 +167,13 @@ impl Driver {
         let mut seen = None;
         loop {
             let now = Instant::now();
-            let raft = self.raft.borrow_and_update().clone();
-            if raft.heir.is_some() && lifecycle.standing() == Standing::Active && !lifecycle.is_resting(now) {
-                lifecycle.step_down();
-            }
-            let situation = lifecycle.situation(&raft, now);
+            let situation = {
+                let raft = self.raft.borrow_and_update();
+                if raft.heir.is_some() && lifecycle.standing() == Standing::Active && !lifecycle.is_resting(now) {
+                    lifecycle.step_down();
+                }
+                lifecycle.situation(&raft, now)
+            };
             if seen.as_ref() != Some(&situation) {
                 seen = Some(situation.clone());
                 self.take(Event::Observed(situation));
