@@ -149,6 +149,7 @@ impl Reach {
             let (others, is_leader) = self.others();
             if !is_leader {
                 (bad_looks, pause) = (0, PAUSE_BEATS);
+                metrics::reaches_majority(None);
                 continue;
             }
             let mine = of_majority(others.iter().map(|(id, _)| lines.of(*id).mean()).collect());
