@@ -26,6 +26,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// How long the primary may be silent before the stream is given up: it speaks each second.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 
+/// How long a primary of an earlier generation is given to read that it was replaced, and to end the stream: hung up on at once, it may
+/// never learn of it.
+const STALE_MAX: Duration = Duration::from_secs(3);
+
 /// Follows the primary until `stop`.
 pub(super) async fn follow(shared: &Shared, stop: &CancellationToken) {
     let mut pause = PAUSE_FIRST;
@@ -105,6 +109,8 @@ struct Following<'s> {
     outbox: VecDeque<FromSecondary>,
     proposal: Option<Proposal>,
     closing: Option<String>,
+    /// Why nothing comes of this stream, and when that was heard.
+    stale: Option<(Instant, String)>,
     learned: Option<Vec<String>>,
     streamed: bool,
 }
@@ -112,7 +118,7 @@ struct Following<'s> {
 impl<'s> Following<'s> {
     fn new(shared: &'s Shared) -> Self {
         let applier = Applier::new(shared.parts.keys_first.iter().map(|key| page_of(&key.path)).collect());
-        Self { shared, applier, outbox: VecDeque::new(), proposal: None, closing: None, learned: None, streamed: false }
+        Self { shared, applier, outbox: VecDeque::new(), proposal: None, closing: None, stale: None, learned: None, streamed: false }
     }
 
     fn parts(&self) -> &'s Parts {
@@ -121,6 +127,11 @@ impl<'s> Following<'s> {
 
     /// Follows one stream to its end; gives the reason.
     async fn run(&mut self, stream: Duplex<FromSecondary, FromPrimary>) -> String {
+        let ended = self.serve(stream).await;
+        self.stale.take().map_or(ended, |(_, why)| why)
+    }
+
+    async fn serve(&mut self, stream: Duplex<FromSecondary, FromPrimary>) -> String {
         let Duplex { out, mut incoming } = stream;
         let mut heard = Instant::now();
         let mut tick = tokio::time::interval(Duration::from_secs(1));
@@ -162,6 +173,9 @@ impl<'s> Following<'s> {
                 _ = tick.tick() => {
                     if self.applier.is_hungry() && heard.elapsed() > SILENCE_MAX {
                         return "the primary was silent for too long".to_owned();
+                    }
+                    if self.stale.as_ref().is_some_and(|(since, _)| since.elapsed() > STALE_MAX) {
+                        return "the primary does not end the stream".to_owned();
                     }
                     None
                 }
@@ -272,9 +286,10 @@ impl<'s> Following<'s> {
             FromPrimary::Heartbeat { generation, .. } => {
                 let ours = self.parts().store.role().generation();
                 if *generation < ours {
-                    self.closing = Some(format!(
+                    let why = format!(
                         "the primary is a stale one: it has generation {generation}, and generation {ours} took over; use secondary/update-primary"
-                    ));
+                    );
+                    self.stale.get_or_insert_with(|| (Instant::now(), why));
                 }
             }
             _ => {}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt;
-use parking::{Cuttable, channel};
+use parking::{Cuttable, channel, resets};
 use tokio_util::sync::CancellationToken;
 
 use super::link::*;
@@ -35,6 +35,12 @@ mod parking {
         let stream = ReceiverStream::new(rx).map(Ok).take_until(cut.clone().cancelled_owned());
         (out, stream.boxed())
     }
+
+    /// Dropped, it resets the stream, as a connection does: what is under way either way is lost.
+    pub fn resets<T: Send + 'static>(stream: Cuttable<T>, cut: &CancellationToken) -> Cuttable<T> {
+        let reset = cut.clone().drop_guard();
+        stream.inspect(move |_| _ = &reset).boxed()
+    }
 }
 
 /// Leads to one cluster, until it is cut.
@@ -59,7 +65,9 @@ impl Link for TestLink {
         let (to_secondary, from_primary) = channel(&cut);
         let primary = self.to.lock().unwrap().clone().unwrap();
         tokio::spawn(async move { primary.accept("eu".to_owned(), Duplex { out: to_secondary, incoming: from_secondary }).await });
-        Ok(Duplex { out: to_primary, incoming: from_primary })
+        // A secondary has something to commit before it speaks. The primary is heard first.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        Ok(Duplex { out: to_primary, incoming: resets(from_primary, &cut) })
     }
 }
 
