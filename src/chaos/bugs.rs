@@ -78,7 +78,7 @@ pub const BUGS: &[Bug] = &[
     bug(47, "deleted policy stays compiled",   "a policy that is deleted is used until another row of its name is written", "src/core/policy/cache.rs"),
     bug(48, "refused uses are free",           "a request that is refused takes no use of its token", "src/core/pipeline/identify.rs"),
     bug(49, "request line not audited",        "only answers are written to audit devices", "src/core/pipeline/journal.rs"),
-    bug(50, "histories compared by number",    "a secondary whose history differs is streamed what follows, if the numbers fit", "src/replication/shipper.rs"),
+    bug(50, "histories compared by number",    "a secondary whose history differs is streamed what follows, if the numbers fit", "src/replication/shipper.rs, src/replication/session.rs"),
     bug(51, "new key before it is durable",    "a rotated keyring encrypts at once, before its entry is committed", "src/core/seal/rotate.rs"),
     bug(52, "renewed token ends at its old end", "renewing leaves the due row of the old end, and the sweep believes it", "src/core/token/renew.rs, src/core/lease/sweep.rs"),
 ];

@@ -192,8 +192,13 @@ impl Consensus for Raft {
         if bug!(4) && self.status.borrow().is_leader && self.proved.lock().is_ok_and(|at| at.elapsed() < PROOF_TRUSTED) {
             return Ok(());
         }
-        if bug!(42) && matches!(timeout(READ_WAIT, self.raft.get_read_linearizer(ReadPolicy::LeaseRead)).await, Ok(Ok(_))) {
-            return Ok(());
+        #[cfg(feature = "chaos")]
+        if bug!(42) {
+            for policy in [ReadPolicy::LeaseRead, ReadPolicy::ReadIndex] {
+                if matches!(timeout(READ_WAIT, self.raft.get_read_linearizer(policy)).await, Ok(Ok(_))) {
+                    return Ok(());
+                }
+            }
         }
         match timeout(READ_WAIT, self.raft.ensure_linearizable(ReadPolicy::LeaseRead)).await {
             Ok(Ok(_)) => {

@@ -161,7 +161,7 @@ impl<'s> Session<'s> {
 
     /// Records after exactly this position; `None` if what we keep is another history by now.
     fn read(&self, after: Position, bytes_max: usize) -> Result<Option<Vec<Bytes>>, StorageError> {
-        if self.parts().store.position_at(after.wal)? != Some(after) {
+        if self.parts().store.position_at(after.wal)? != Some(after) && !bug!(50) {
             return Ok(None);
         }
         self.parts().store.records(after.wal, bytes_max)

@@ -10,6 +10,7 @@ mod audits;
 mod check;
 mod clients;
 mod disk;
+mod failovers;
 mod guarded;
 mod history;
 mod host;

@@ -49,6 +49,7 @@ pub async fn mend(world: &Arc<World>) {
             faults.sync_micros = world.plan.sync_micros;
         });
         slot.clock.offset.store(0, Ordering::Relaxed);
+        slot.is_late_by_ms.store(0, Ordering::Relaxed);
         if slot.is_wanted() {
             world.order(Order::Start(slot.id));
         }
@@ -222,10 +223,17 @@ impl Act {
             Fault::Seal => self.at_active(cluster, "seal", "sys/seal", json!({})).await,
             Fault::Rotate => {
                 let primary = (0..world.plan.sizes.len()).find(|cluster| takes_writes(&world, *cluster)).unwrap_or(0);
-                self.at_active(primary, "rotate", "sys/rotate", json!({})).await;
+                // Two operators at once: only one of them may be the first.
+                let twice = json!({});
+                tokio::join!(
+                    at_active(&world, primary, "rotate", "sys/rotate", &twice),
+                    at_active(&world, primary, "rotate", "sys/rotate", &twice)
+                );
             }
             Fault::Members => self.change_members(cluster).await,
             Fault::Ambush => self.ambush(cluster).await,
+            Fault::Comeback => self.come_back(cluster).await,
+            Fault::Late => self.be_late(cluster).await,
             Fault::Roles | Fault::Force | Fault::Revoke | Fault::Refill => {
                 // One change at a time.
                 if world.plan.sizes.len() < 2 || world.is_swapping.swap(true, Ordering::Relaxed) {
@@ -262,7 +270,8 @@ impl Act {
         }
     }
 
-    async fn cut_for_a_while(&mut self, what: &'static str, pairs: Vec<(HostId, HostId)>) {
+    /// Hosts of `pairs` do not hear each other for a while, the second of each not the first.
+    pub async fn cut_for_a_while(&mut self, what: &'static str, pairs: Vec<(HostId, HostId)>) {
         self.world.did(what);
         trace::line(format_args!("cut {pairs:?}"));
         pairs.iter().for_each(|(from, to)| self.world.net.cut(*from, *to, true));
@@ -272,11 +281,15 @@ impl Act {
     }
 
     pub async fn at_active(&mut self, cluster: usize, what: &'static str, path: &str, body: Value) {
-        let Some(host) = active(&self.world, cluster) else { return };
-        // Whatever comes of it: the next look at the cluster shows.
-        if matches!(ask(&self.world, host, "PUT", path, &self.world.root(cluster), &body).await, Ok((200..300, _))) {
-            self.world.did(what);
-        }
+        at_active(&self.world, cluster, what, path, &body).await;
+    }
+}
+
+async fn at_active(world: &World, cluster: usize, what: &'static str, path: &str, body: &Value) {
+    let Some(host) = active(world, cluster) else { return };
+    // Whatever comes of it: the next look at the cluster shows.
+    if matches!(ask(world, host, "PUT", path, &world.root(cluster), body).await, Ok((200..300, _))) {
+        world.did(what);
     }
 }
 

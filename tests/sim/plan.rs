@@ -58,11 +58,15 @@ pub enum Fault {
     Rekey,
     /// A host meets its end at a certain place in the product.
     Ambush,
+    /// The active node is away for a while, and is active again afterwards.
+    Comeback,
+    /// A standby applies entries late, and becomes active.
+    Late,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::Kill,
         Self::Power,
         Self::Blackout,
@@ -86,6 +90,8 @@ impl Fault {
         Self::Rotate,
         Self::Rekey,
         Self::Ambush,
+        Self::Comeback,
+        Self::Late,
     ];
 
     /// The one of that name, whatever its letters' case.
@@ -174,6 +180,8 @@ pub struct Plan {
     pub sync_micros: (u64, u64),
     /// Time that applying a batch of entries takes, in microseconds: from, to.
     pub apply_micros: (u64, u64),
+    /// Now and then it takes so many times as long.
+    pub apply_stall_times: u64,
     /// What may go wrong.
     pub faults: BTreeSet<Fault>,
     /// Mean time between two faults.
@@ -238,6 +246,7 @@ impl Plan {
             rest: Duration::from_millis(rng.between(20, 300)),
             audits: rng.permille(400),
             apply_micros: *rng.pick(&[(0, 0), (0, 0), (50, 3000), (1000, 60_000)]),
+            apply_stall_times: *rng.pick(&[10, 50]),
             sizes,
             hosts,
             faults,

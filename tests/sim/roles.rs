@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use coffer::machine::Role;
 use coffer::storage::Physical;
+use coffer::types::WalIndex;
 use serde_json::{Value, json};
 
 use crate::clients::{Clients, LOCAL, REGISTER};
@@ -99,14 +100,19 @@ pub async fn swap(world: &Arc<World>, from: usize, to: usize) {
     }
 }
 
+/// The last record that an open node of a cluster has.
+fn last(world: &World, cluster: usize) -> WalIndex {
+    open_positions(world, cluster).into_iter().map(|position| position.wal).max().unwrap_or_default()
+}
+
 /// Where the shared history of a cluster's open nodes stands.
 fn open_positions(world: &World, cluster: usize) -> Vec<coffer::types::Position> {
     let open = world.plan.all_of(cluster).into_iter().filter(|host| is_open(world, *host));
     open.map(|host| world.slot(host).store().positions().performance).collect()
 }
 
-/// The secondary is promoted whatever it lacks, and for a while both clusters take shared writes. Then it meets the old primary once more,
-/// which learns in this way that it was replaced, and follows at last.
+/// The secondary is promoted whatever it lacks, and for a while both clusters take shared writes. Then the old primary is demoted by its
+/// operator, or it meets the new one once more and learns in this way that it was replaced; and follows at last.
 pub async fn force(world: &Arc<World>, clients: &Clients, old: usize, new: usize, rng: &mut Rng) {
     // What the old primary acknowledges may be lost from here on, and the new one counts versions of its own.
     clients.histories.close(REGISTER);
@@ -115,6 +121,14 @@ pub async fn force(world: &Arc<World>, clients: &Clients, old: usize, new: usize
     make(world, new, Role::is_primary, "secondary/promote", json!({ "force": true })).await;
     world.did("force");
     tokio::time::sleep(Duration::from_millis(rng.between(0, 5000))).await;
+    if rng.permille(500) {
+        // The operator sees to it that there is one, and the new primary goes on past where the old one ended.
+        make(world, old, Role::is_secondary, "primary/demote", json!({})).await;
+        let is_past = || last(world, new) > last(world, old);
+        // Unless nobody writes just then.
+        let _ = world.wait("the new primary is past the old one", STEP / 3, is_past).await;
+        return all_follow(world, &others, new).await;
+    }
     make(world, new, Role::is_secondary, "primary/demote", json!({})).await;
     while !matches!(role(world, old), Some(Role::Primary { fenced_by: Some(_), .. })) {
         follow(world, new, old).await;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -58,6 +58,8 @@ pub struct Slot {
     pub has_lost_log: AtomicBool,
     /// It was made to fail: it may end by itself.
     pub is_doomed: AtomicBool,
+    /// Applying entries takes so many milliseconds more.
+    pub is_late_by_ms: AtomicU64,
     state: Mutex<SlotState>,
 }
 
@@ -187,6 +189,7 @@ impl World {
             clock: Arc::default(),
             has_lost_log: AtomicBool::new(false),
             is_doomed: AtomicBool::new(false),
+            is_late_by_ms: AtomicU64::new(0),
             state: Mutex::new(SlotState {
                 store: Arc::new(MemStore::new()),
                 running: None,
@@ -230,13 +233,18 @@ impl World {
 
     /// How long it takes to apply the next entries.
     pub fn apply_takes(&self) -> Duration {
+        let late = trace::host().map_or(0, |host| self.slot(host).is_late_by_ms.load(Ordering::Relaxed));
+        Duration::from_millis(late) + self.apply_takes_always()
+    }
+
+    fn apply_takes_always(&self) -> Duration {
         let (least, most) = self.plan.apply_micros;
         let mut rng = self.applying.lock().expect("no holder of this lock panics");
         if most == 0 {
             return Duration::ZERO;
         }
         // Now and then the store holds up whoever writes.
-        let stall = if rng.permille(20) { 10 } else { 1 };
+        let stall = if rng.permille(20) { self.plan.apply_stall_times } else { 1 };
         Duration::from_micros(rng.between(least, most) * stall)
     }
 

@@ -1,0 +1,44 @@
+//! Changes of the active node to one that is not ready for it: it was away, or is late with what it applies.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::json;
+
+use crate::nemesis::Act;
+use crate::net::HostId;
+use crate::operator::active;
+
+impl Act {
+    /// The active node hears of nothing for a while, in which the others go on without it; then it comes back, and is the active one again.
+    /// What it remembers is of another time.
+    pub async fn come_back(&mut self, cluster: usize) {
+        let world = self.world.clone();
+        let Some(gone) = active(&world, cluster) else { return };
+        let others: Vec<HostId> = world.plan.all_of(cluster).into_iter().filter(|host| *host != gone).collect();
+        self.cut_for_a_while("away", others.into_iter().flat_map(|other| [(gone, other), (other, gone)]).collect()).await;
+        for _ in 0..8 {
+            self.pause(300, 1500).await;
+            match active(&world, cluster) {
+                Some(active) if active == gone => return world.did("come back"),
+                Some(_) => self.at_active(cluster, "transfer", "sys/step-down", json!({})).await,
+                None => {}
+            }
+        }
+    }
+
+    /// A standby's store holds up what it applies, and the office goes to it perhaps, before it has applied all that was acknowledged.
+    pub async fn be_late(&mut self, cluster: usize) {
+        let world = self.world.clone();
+        let standbys: Vec<HostId> = self.wanted(cluster).into_iter().filter(|host| Some(*host) != active(&world, cluster)).collect();
+        if standbys.is_empty() {
+            return;
+        }
+        world.did("late");
+        let slot = world.slot(*self.rng.pick(&standbys));
+        slot.is_late_by_ms.store(self.rng.between(200, 1500), Ordering::Relaxed);
+        self.pause(500, 2000).await;
+        self.at_active(cluster, "transfer", "sys/step-down", json!({})).await;
+        self.pause(500, 4000).await;
+        slot.is_late_by_ms.store(0, Ordering::Relaxed);
+    }
+}
