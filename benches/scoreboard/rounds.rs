@@ -23,10 +23,26 @@ pub struct Rounds {
 ///
 /// # Errors
 /// If a probe fails.
-pub fn interleaved(stage: &Stage, systems: &[System], mut turn: impl FnMut(System) -> anyhow::Result<Vec<Turn>>) -> anyhow::Result<Rounds> {
+pub fn interleaved(stage: &Stage, systems: &[System], turn: impl FnMut(System) -> anyhow::Result<Vec<Turn>>) -> anyhow::Result<Rounds> {
+    in_rounds(stage, systems, if stage.settings.quick { 1 } else { 2 }, turn)
+}
+
+/// As [`interleaved`], once a round: for turns that take minutes.
+///
+/// # Errors
+/// If a probe fails.
+pub fn slowly(stage: &Stage, systems: &[System], turn: impl FnMut(System) -> anyhow::Result<Vec<Turn>>) -> anyhow::Result<Rounds> {
+    in_rounds(stage, systems, 1, turn)
+}
+
+fn in_rounds(
+    stage: &Stage,
+    systems: &[System],
+    places: usize,
+    mut turn: impl FnMut(System) -> anyhow::Result<Vec<Turn>>,
+) -> anyhow::Result<Rounds> {
     let wanted = stage.settings.rounds;
     let mut rounds = Rounds::among(stage, systems);
-    let places = if stage.settings.quick { 1 } else { 2 };
     stage.bar.set_length(u64::from(wanted) * (places * stage.present(systems).len()) as u64);
     let (mut valid, mut round) = (0, 0);
     while valid < wanted && round < wanted + EXTRA_MAX {
@@ -36,18 +52,6 @@ pub fn interleaved(stage: &Stage, systems: &[System], mut turn: impl FnMut(Syste
             break;
         }
     }
-    Ok(rounds)
-}
-
-/// One round with one turn of each: for what takes so long that five would take a day. What the machine did meanwhile is shown beside,
-/// and does not void it.
-///
-/// # Errors
-/// If a probe fails.
-pub fn once(stage: &Stage, systems: &[System], mut turn: impl FnMut(System) -> anyhow::Result<Vec<Turn>>) -> anyhow::Result<Rounds> {
-    let mut rounds = Rounds { forgiving: true, ..Rounds::among(stage, systems) };
-    stage.bar.set_length(stage.present(systems).len() as u64);
-    rounds.round(stage, systems, 0, 1, &mut turn)?;
     Ok(rounds)
 }
 

@@ -57,6 +57,16 @@ pub struct Wanted {
 /// Counters of the systems' own, by name.
 pub type OwnCounters = BTreeMap<&'static str, f64>;
 
+/// Snapshots that the nodes of a cluster took of themselves since they started.
+#[derive(Clone, Copy, Default)]
+pub struct Checkpoints {
+    pub count: f64,
+    /// Time for all of them, in which the node applied nothing.
+    pub ms: f64,
+    /// The longest of the last minute or so.
+    pub longest_ms: Option<f64>,
+}
+
 /// A running cluster.
 pub trait Cluster {
     fn system(&self) -> System;
@@ -94,6 +104,10 @@ pub trait Cluster {
     }
     /// The root token, where there is such a thing.
     fn root_token(&self) -> Option<String> {
+        None
+    }
+    /// Snapshots that the nodes have taken of themselves; `None` if they do not say.
+    fn checkpoints(&self) -> Option<Checkpoints> {
         None
     }
     /// Size of all audit files, in bytes.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::server::{Server, free_ports};
 use super::vault_api::VaultApi;
-use super::{Cluster, LONG, NODES, OwnCounters, System, Wanted, wait_for};
+use super::{Checkpoints, Cluster, LONG, NODES, OwnCounters, System, Wanted, wait_for};
 use crate::load::plan::Target;
 
 /// Where the KV store is mounted.
@@ -176,6 +176,16 @@ impl Cluster for VaultCluster {
     }
     fn root_token(&self) -> Option<String> {
         Some(self.root_token.clone())
+    }
+    fn checkpoints(&self) -> Option<Checkpoints> {
+        const TAKEN: &str = "vault_raft_snapshot_takeSnapshot";
+        // There is no such number before the first.
+        Some(Checkpoints {
+            count: self.metric(&format!("{TAKEN}_count")).unwrap_or(0.0),
+            ms: self.metric(&format!("{TAKEN}_sum")).unwrap_or(0.0),
+            longest_ms: self.apis.iter().filter_map(|api| api.greatest(TAKEN, &self.root_token)).reduce(f64::max),
+        })
+        .filter(|_| self.system == System::Coffer)
     }
     fn audited_bytes(&self) -> f64 {
         let files = fs::read_dir(&self.folder).into_iter().flatten().flatten();

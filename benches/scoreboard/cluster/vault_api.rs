@@ -65,9 +65,19 @@ impl VaultApi {
 
     /// A metric of the node, summed over its labels; `None` if it is not exported.
     pub fn metric(&self, name: &str, token: &str) -> Option<f64> {
-        let (_, text) = self.text("GET", "sys/metrics?format=prometheus", token, None).ok()?;
-        let of_name = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
-        let values: Vec<f64> = text.lines().filter(of_name).filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
+        let values = self.samples(name, "", token);
         (!values.is_empty()).then(|| values.iter().sum())
+    }
+
+    /// The greatest that a summary of the node saw lately; `None` if it saw nothing.
+    pub fn greatest(&self, name: &str, token: &str) -> Option<f64> {
+        self.samples(name, "quantile=\"1\"", token).into_iter().reduce(f64::max)
+    }
+
+    /// The values of a metric with a label; none if the node does not say.
+    fn samples(&self, name: &str, label: &str, token: &str) -> Vec<f64> {
+        let Ok((_, text)) = self.text("GET", "sys/metrics?format=prometheus", token, None) else { return Vec::new() };
+        let is_wanted = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])) && line.contains(label);
+        text.lines().filter(is_wanted).filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect()
     }
 }
