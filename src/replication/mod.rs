@@ -32,6 +32,7 @@ mod accept;
 pub mod applier;
 mod feed;
 mod follower;
+mod following;
 mod freshness;
 pub mod metrics;
 pub mod resync;
