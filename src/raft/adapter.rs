@@ -16,7 +16,7 @@ use super::Observer;
 use super::entry::{get_log_id, put_log_id};
 use super::fatal::stop_process;
 use super::metrics;
-use super::snapshot::{Files, Shelf};
+use super::snapshot::{Files, Shelf, Shelved};
 use super::types::{Answer, Entry, LogId, Membership, Snapshot, SnapshotMeta, Types};
 use crate::machine::{Stage, decode_command};
 use crate::pool::off_thread;
@@ -124,11 +124,11 @@ impl StateMachine {
         covered.is_some_and(|last| last.index + 1 == index)
     }
 
-    /// A snapshot of this moment. Entries wait for it: the caller has flushed before, so that little is left to write.
+    /// A snapshot of this moment, and the one before it. Entries wait for it: the caller has flushed before, so that little is left to write.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub async fn take(&self) -> io::Result<Snapshot> {
+    pub async fn take(&self) -> io::Result<(Snapshot, Option<Arc<Shelved>>)> {
         let began = Instant::now();
         let meta = SnapshotMeta { last_log_id: self.applied, last_membership: self.membership.clone() };
         let (shelf, store) = (self.shelf.clone(), self.store.clone());
@@ -175,16 +175,17 @@ impl RaftStateMachine<Types> for StateMachine {
 
     async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<Builder> {
         match self.take().await {
-            Ok(snapshot) => Some(Builder(Some(snapshot))),
+            Ok((snapshot, before)) => Some(Builder { taken: Some(snapshot), before }),
             Err(error) => {
                 tracing::warn!(%error, "no snapshot could be taken; the log is kept");
-                force.then_some(Builder(None))
+                force.then_some(Builder { taken: None, before: None })
             }
         }
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {
-        Builder(self.take().await.ok())
+        let (taken, before) = self.take().await.ok().unzip();
+        Builder { taken, before: before.flatten() }
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, files: Files) -> io::Result<()> {
@@ -221,12 +222,18 @@ impl RaftStateMachine<Types> for StateMachine {
 }
 
 /// Hands out the snapshot that was taken when it was made.
-pub struct Builder(Option<Snapshot>);
+pub struct Builder {
+    taken: Option<Snapshot>,
+    before: Option<Arc<Shelved>>,
+}
 
 impl RaftSnapshotBuilder<Types> for Builder {
     type SnapshotData = Files;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
-        self.0.take().ok_or_else(|| io::Error::other("no snapshot could be taken"))
+        // Entries are applied meanwhile.
+        let before = self.before.take();
+        let _ = off_thread(move || drop(before)).await;
+        self.taken.take().ok_or_else(|| io::Error::other("no snapshot could be taken"))
     }
 }

@@ -48,9 +48,10 @@ impl Compaction {
                 continue;
             }
             bytes_at_last = bytes;
-            // Most of the work happens here, beside the apply loop; taking the snapshot then holds it up only shortly.
+            // Most of the work happens here, beside the apply loop; taking the snapshot then holds it up only shortly. Twice, as a good
+            // deal comes in during the first.
             let store = self.store.clone();
-            match off_thread(move || if bug!(7) { Ok(()) } else { store.flush() }).await {
+            match off_thread(move || if bug!(7) { Ok(()) } else { store.flush().and_then(|()| store.flush()) }).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => stop_process("flush the state", &error),
                 Err(_) => return,

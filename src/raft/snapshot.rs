@@ -98,15 +98,16 @@ impl Shelf {
         self.slot().as_ref().map(|(meta, shelved)| Snapshot { meta: meta.clone(), snapshot: Files::Shelved(shelved.clone()) })
     }
 
-    /// Makes a snapshot of the state as it is now, which `meta` must describe: nothing may be applied meanwhile.
+    /// Makes a snapshot of the state as it is now, which `meta` must describe: nothing may be applied meanwhile. Gives the one before it
+    /// too: dropping that may remove gigabytes, which nothing needs to wait for.
     ///
     /// # Errors
     /// If the checkpoint cannot be made.
-    pub fn take(&self, store: &dyn Physical, meta: SnapshotMeta) -> io::Result<Snapshot> {
+    pub fn take(&self, store: &dyn Physical, meta: SnapshotMeta) -> io::Result<(Snapshot, Option<Arc<Shelved>>)> {
         if let Some(current) = self.current()
             && current.meta.last_log_id == meta.last_log_id
         {
-            return Ok(current);
+            return Ok((current, None));
         }
         let index = meta.last_log_id.map_or(0, |id| id.index);
         let whole = self.folder.join(format!("{index:020}-{}-{}", std::process::id(), self.serial.fetch_add(1, Ordering::Relaxed)));
@@ -125,11 +126,11 @@ impl Shelf {
         failpoint!("snapshot-rename.after", io::Error::other("told to fail"));
         sync_folder(&self.folder)?;
         let shelved = Arc::new(Shelved { folder: whole, is_obsolete: AtomicBool::new(false) });
-        let old = self.slot().replace((meta.clone(), shelved.clone()));
-        if let Some((_, old)) = old {
+        let old = self.slot().replace((meta.clone(), shelved.clone())).map(|(_, old)| old);
+        if let Some(old) = &old {
             old.is_obsolete.store(true, Ordering::Release);
         }
-        Ok(Snapshot { meta, snapshot: Files::Shelved(shelved) })
+        Ok((Snapshot { meta, snapshot: Files::Shelved(shelved) }, old))
     }
 
     /// A new, empty folder for an incoming snapshot. Earlier ones are removed: their transfer broke, or is overtaken.
