@@ -81,6 +81,11 @@ pub const BUGS: &[Bug] = &[
     bug(50, "histories compared by number",    "a secondary whose history differs is streamed what follows, if the numbers fit", "src/replication/shipper.rs, src/replication/session.rs"),
     bug(51, "new key before it is durable",    "a rotated keyring encrypts at once, before its entry is committed", "src/core/seal/rotate.rs"),
     bug(52, "renewed token ends at its old end", "renewing leaves the due row of the old end, and the sweep believes it", "src/core/token/renew.rs, src/core/lease/sweep.rs"),
+    bug(53, "revoked stream goes on",          "revoking a secondary does not end the stream that it has", "src/replication/mod.rs"),
+    bug(54, "batch token outlives its parent", "a batch token is good though the token that made it was revoked", "src/core/token/batch.rs"),
+    bug(55, "cubbyhole outlives its token",    "what a token kept for itself stays when the token goes", "src/core/lease/sweep.rs"),
+    bug(56, "patch replaces",                  "a patch of a secret does away with what it does not name", "src/engines/kv/v2/data.rs"),
+    bug(57, "one version too few is kept",     "a secret with a limit of versions keeps one less", "src/engines/kv/v2/record.rs"),
 ];
 
 /// A bit per number.

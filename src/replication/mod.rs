@@ -204,7 +204,9 @@ impl Handle {
 
     /// A secondary was revoked: ends its stream now.
     pub fn cut(&self, secondary_id: &str) {
-        if let Some((_, stop)) = self.shared.sessions().remove(secondary_id) {
+        if let Some((_, stop)) = self.shared.sessions().remove(secondary_id)
+            && !bug!(53)
+        {
             stop.cancel();
         }
         self.shared.status.forget_secondary(secondary_id);

@@ -188,9 +188,11 @@ impl Clients {
                 83 => self.aside(self.clone().outlive(cluster, one)),
                 84..92 if is_origin => self.change_or_probe(host, &mut guarded, &mut rng, &mut process).await,
                 92 if is_origin => self.come_and_go(host).await,
+                94 if is_origin => self.aside(self.clone().patch_together(one)),
+                98 => self.aside(self.clone().keep_to_itself(cluster, one)),
                 95 | 96 if is_origin => self.aside(self.clone().keep_secret(one)),
                 97 if is_origin && number == 0 => self.aside(self.clone().change_password(one)),
-                93..95 if is_origin && number == 0 => {
+                93 if is_origin && number == 0 => {
                     for _ in 0..3 {
                         self.login_wrongly(self.any_host(cluster, &mut rng), &mut process).await;
                     }

@@ -84,6 +84,7 @@ pub async fn check(world: &Arc<World>, clients: &Arc<Clients>) -> Result<(), Str
     world.wait("the clients have stopped", WITHIN, || clients.have_stopped()).await?;
     for cluster in &clusters {
         nothing_left("tokens that are over", async || clients.left_behind(*cluster).await).await?;
+        nothing_left("what tokens kept that are gone", async || clients.kept_for_nobody(*cluster).await).await?;
         nothing_left("mounts that are gone", async || clients.without_mount(*cluster).await).await?;
         for host in wanted(*cluster) {
             clients.read_sets(*cluster, host, &world.names[host.0]).await?;

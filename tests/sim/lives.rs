@@ -56,6 +56,10 @@ fn act(versions: &[Version], value: i64, rng: &mut Rng) -> (&'static str, &'stat
             ("PUT", "destroy", these, after)
         }
         9 => ("DELETE", "metadata", Value::Null, Vec::new()),
+        3 if matches!(versions.last(), Some(Version::Live(_))) => {
+            after.push(Version::Live(value));
+            ("PATCH", "data", json!({ "data": { "v": value } }), after)
+        }
         _ => {
             after.push(Version::Live(value));
             ("POST", "data", json!({ "data": { "v": value } }), after)
@@ -68,8 +72,22 @@ impl Clients {
     pub async fn keep_secret(self: Arc<Self>, mut rng: Rng) {
         let (name, token) = (format!("own{}", self.fresh()), self.token(0));
         let mut versions = Vec::new();
+        // So many versions are kept, unless its settings go with it.
+        let mut limit = rng.permille(300).then(|| rng.index(3) + 1);
+        if let Some(limit) = limit {
+            let settings = json!({ "max_versions": limit });
+            let path = format!("kv/metadata/{name}");
+            if !matches!(self.told(self.any_host(0, &mut rng), "POST", &path, &token, &settings).await, Told::Done(_)) {
+                return;
+            }
+        }
         for _ in 0..ACTS {
-            let (method, folder, body, after) = act(&versions, self.fresh(), &mut rng);
+            let (method, folder, body, mut after) = act(&versions, self.fresh(), &mut rng);
+            if after.is_empty() {
+                limit = None;
+            }
+            let too_old = limit.map_or(0, |limit| after.len().saturating_sub(limit));
+            after[..too_old].fill(Version::Destroyed);
             let what = format!("{method} kv/{folder}/{name} {body}");
             match self.told(self.any_host(0, &mut rng), method, &format!("kv/{folder}/{name}"), &token, &body).await {
                 Told::Done(_) => versions = after,

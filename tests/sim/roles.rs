@@ -149,19 +149,30 @@ pub async fn throw_out(world: &Arc<World>, primary: usize, rng: &mut Rng) {
         known.into_iter().filter_map(|id| id.as_str().map(str::to_owned)).collect::<Vec<_>>()
     };
     let Some(host) = active(world, primary) else { return };
+    let mut are_out = false;
     for id in known(host).await {
-        if change(world, primary, "primary/revoke-secondary", json!({ "id": id })).await.is_some() {
-            world.has_revoked(id);
-            world.did("revoke");
+        are_out = change(world, primary, "primary/revoke-secondary", json!({ "id": id })).await.is_some();
+        if !are_out {
+            break;
         }
+        world.has_revoked(id);
+        world.did("revoke");
     }
+    let upto = last(world, primary);
     if rng.permille(500)
         && let Some(host) = active(world, primary)
     {
         let _ = ask(world, host, "PUT", "sys/step-down", &world.root(primary), &json!({})).await;
     }
     tokio::time::sleep(Duration::from_millis(rng.between(1000, 10_000))).await;
-    all_follow(world, &world.plan.clusters_but(&[primary]), primary).await;
+    let secondaries = world.plan.clusters_but(&[primary]);
+    for secondary in secondaries.iter().filter(|_| are_out) {
+        let has = last(world, *secondary);
+        if has > upto {
+            world.fail(format!("cluster {secondary} was revoked when its primary was at {upto}, and has {has}"));
+        }
+    }
+    all_follow(world, &secondaries, primary).await;
 }
 
 /// Two clusters do not hear each other for a while.

@@ -56,11 +56,12 @@ impl Clients {
 
     /// Has a token make another, revokes the first, and tries the second.
     pub async fn end_family(self: Arc<Self>, cluster: usize, mut rng: Rng) {
-        let body = |policy: &str| json!({ "policies": [policy], "ttl": "1h" });
+        let kind = if rng.permille(300) { "batch" } else { "service" };
+        let body = |policy: &str, kind: &str| json!({ "policies": [policy], "ttl": "1h", "type": kind });
         let host = self.any_host(cluster, &mut rng);
-        let told = self.told(host, "POST", "auth/token/create", &self.token(cluster), &body("root")).await;
+        let told = self.told(host, "POST", "auth/token/create", &self.token(cluster), &body("root", "service")).await;
         let Some(parent) = told.token() else { return };
-        let told = self.told(self.any_host(cluster, &mut rng), "POST", "auth/token/create", &parent, &body("default")).await;
+        let told = self.told(self.any_host(cluster, &mut rng), "POST", "auth/token/create", &parent, &body("default", kind)).await;
         let Some(child) = told.token() else { return };
         rest(&mut rng, 1000).await;
         let told = self.told(self.any_host(cluster, &mut rng), "POST", "auth/token/revoke-self", &parent, &json!({})).await;

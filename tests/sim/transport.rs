@@ -229,7 +229,8 @@ impl PrimaryClient for ToPrimary {
 
 /// A request as a client sends it; an empty token is none.
 pub fn raw(method: &str, path: &str, token: Option<&str>, body: &Value) -> RawRequest {
-    let mut headers = vec![("content-type".to_owned(), b"application/json".to_vec())];
+    let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+    let mut headers = vec![("content-type".to_owned(), kind.as_bytes().to_vec())];
     headers.extend(token.filter(|token| !token.is_empty()).map(|token| ("x-vault-token".to_owned(), token.as_bytes().to_vec())));
     let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
     RawRequest { method: method.to_owned(), uri: format!("/v1/{path}"), headers, body, remote: "198.18.0.1".to_owned() }

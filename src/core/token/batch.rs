@@ -29,6 +29,6 @@ impl Tokens {
             return Err(TokenError::Unknown);
         }
         let is_orphaned = !entry.parent.is_empty() && !read_entry(txn, &entry.parent)?.is_some_and(|parent| parent.is_live(now));
-        if is_orphaned { Err(TokenError::Unknown) } else { Ok(entry) }
+        if is_orphaned && !bug!(54) { Err(TokenError::Unknown) } else { Ok(entry) }
     }
 }

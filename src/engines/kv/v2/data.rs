@@ -96,7 +96,7 @@ pub(super) fn patch(call: &Call<'_>, view: &mut View<'_>, path: &str) -> Result<
         return Ok(missing_with(record.show_version(number, version)));
     }
     record.check_cas(cas, &config).map_err(EngineError::invalid)?;
-    let mut value = value_of(view, path, number)?;
+    let mut value = if bug!(56) { Map::new() } else { value_of(view, path, number)? };
     merge(&mut value, change);
     Ok(add(call, view, path, record, &config, &value))
 }

@@ -98,7 +98,7 @@ impl KeyRecord {
             limit => limit,
         };
         if self.current - self.oldest >= limit {
-            self.oldest = self.current - limit + 1;
+            self.oldest = self.current - limit + 1 + u64::from(bug!(57));
         }
         let too_old: Vec<u64> = self.versions.range(..self.oldest).map(|(number, _)| *number).collect();
         for number in &too_old {
