@@ -25,13 +25,13 @@ pub struct Args {
     #[arg(long)]
     pub quick: bool,
     /// Rounds that count, each with two turns of every system.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub rounds: Option<u32>,
     /// Seconds that each case is measured, after a sixth of that to warm up.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = seconds)]
     pub seconds: Option<f64>,
-    /// Leave these systems out: openbao, etcd.
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    /// Leave these systems out.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = ["openbao", "etcd"])]
     pub without: Vec<String>,
     /// Where results are kept.
     #[arg(long, value_name = "DIR", default_value = "benches/results")]
@@ -77,4 +77,9 @@ pub enum Part {
     /// Looks for them on a secondary.
     #[command(hide = true)]
     Watcher,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    if (0.1..=3600.0).contains(&seconds) { Ok(seconds) } else { Err("from 0.1 to 3600".to_owned()) }
 }
