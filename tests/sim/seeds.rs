@@ -118,6 +118,8 @@ fn folder_of(seed: u64) -> PathBuf {
     let shm = PathBuf::from("/dev/shm");
     let parent = if shm.is_dir() { shm } else { std::env::temp_dir() };
     let folder = parent.join(format!("coffer-sim-{}-{seed}", std::process::id()));
+    // What is there already was left by a process of this number that was killed: numbers come again.
+    std::fs::remove_dir_all(&folder).ok();
     std::fs::create_dir_all(&folder).expect("a folder for real files can be made");
     folder
 }
