@@ -104,6 +104,11 @@ impl Rounds {
 
     /// The median of a value over the turns that count; else why there is none.
     pub fn reading(&self, system: System, case: &str, value: &str) -> Reading {
+        self.reading_by(median, system, case, value)
+    }
+
+    /// As [`Rounds::reading`], with what `sum_up` makes of the values instead of their median.
+    pub fn reading_by(&self, sum_up: impl FnOnce(&mut [f64]) -> f64, system: System, case: &str, value: &str) -> Reading {
         if let Some((_, why)) = self.absent.iter().find(|(absent, _)| *absent == system) {
             return Reading::Not(format!("missing: {why}"));
         }
@@ -114,7 +119,7 @@ impl Rounds {
             let why = of_system.filter_map(|turn| turn.void.clone()).next_back();
             return Reading::Not(why.unwrap_or_else(|| "not measured".into()));
         }
-        Reading::Value(median(&mut values))
+        Reading::Value(sum_up(&mut values))
     }
 
     /// A line of the table: the median of `value` for Coffer and each of `peers`.

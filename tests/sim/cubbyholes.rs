@@ -1,7 +1,6 @@
 //! What a token keeps for itself: it alone sees it, and it goes when the token goes.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use coffer::storage::Physical;
 use coffer::types::{Key, Prefix, Scope};
@@ -10,6 +9,7 @@ use serde_json::{Value, json};
 use crate::clients::{Clients, Told};
 use crate::operator::active;
 use crate::rng::Rng;
+use crate::tokens::rest;
 
 const PATH: &str = "cubbyhole/mine";
 
@@ -25,7 +25,7 @@ impl Clients {
         if !matches!(kept, Told::Done(_)) {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(rng.between(0, 2000))).await;
+        rest(&mut rng, 2000).await;
         match self.told(self.any_host(cluster, &mut rng), "GET", PATH, &token, &Value::Null).await {
             Told::Done(answer) if answer["data"]["v"] != value => self.world.fail(format!("a token kept {value} and has {answer}")),
             Told::Refused(404, _) if self.world.still_believes(cluster, belief) => {

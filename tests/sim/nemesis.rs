@@ -224,11 +224,8 @@ impl Act {
             Fault::Rotate => {
                 let primary = (0..world.plan.sizes.len()).find(|cluster| takes_writes(&world, *cluster)).unwrap_or(0);
                 // Two operators at once: only one of them may be the first.
-                let twice = json!({});
-                tokio::join!(
-                    at_active(&world, primary, "rotate", "sys/rotate", &twice),
-                    at_active(&world, primary, "rotate", "sys/rotate", &twice)
-                );
+                let rotate = || self.at_active(primary, "rotate", "sys/rotate", json!({}));
+                tokio::join!(rotate(), rotate());
             }
             Fault::Members => self.change_members(cluster).await,
             Fault::Ambush => self.ambush(cluster).await,
@@ -280,16 +277,12 @@ impl Act {
         trace::line(format_args!("mended {pairs:?}"));
     }
 
-    pub async fn at_active(&mut self, cluster: usize, what: &'static str, path: &str, body: Value) {
-        at_active(&self.world, cluster, what, path, &body).await;
-    }
-}
-
-async fn at_active(world: &World, cluster: usize, what: &'static str, path: &str, body: &Value) {
-    let Some(host) = active(world, cluster) else { return };
-    // Whatever comes of it: the next look at the cluster shows.
-    if matches!(ask(world, host, "PUT", path, &world.root(cluster), body).await, Ok((200..300, _))) {
-        world.did(what);
+    pub async fn at_active(&self, cluster: usize, what: &'static str, path: &str, body: Value) {
+        let Some(host) = active(&self.world, cluster) else { return };
+        // Whatever comes of it: the next look at the cluster shows.
+        if matches!(ask(&self.world, host, "PUT", path, &self.world.root(cluster), &body).await, Ok((200..300, _))) {
+            self.world.did(what);
+        }
     }
 }
 

@@ -17,7 +17,8 @@ use crate::transport::raw;
 /// Life of tokens that are left to their end, in seconds; no other token has this one.
 const SHORT: u64 = 2;
 
-async fn rest(rng: &mut Rng, most_ms: u64) {
+/// Waits for a while.
+pub async fn rest(rng: &mut Rng, most_ms: u64) {
     tokio::time::sleep(Duration::from_millis(rng.between(0, most_ms))).await;
 }
 

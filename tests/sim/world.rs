@@ -234,18 +234,15 @@ impl World {
     /// How long it takes to apply the next entries.
     pub fn apply_takes(&self) -> Duration {
         let late = trace::host().map_or(0, |host| self.slot(host).is_late_by_ms.load(Ordering::Relaxed));
-        Duration::from_millis(late) + self.apply_takes_always()
-    }
-
-    fn apply_takes_always(&self) -> Duration {
+        let late = Duration::from_millis(late);
         let (least, most) = self.plan.apply_micros;
         let mut rng = self.applying.lock().expect("no holder of this lock panics");
         if most == 0 {
-            return Duration::ZERO;
+            return late;
         }
         // Now and then the store holds up whoever writes.
         let stall = if rng.permille(20) { self.plan.apply_stall_times } else { 1 };
-        Duration::from_micros(rng.between(least, most) * stall)
+        late + Duration::from_micros(rng.between(least, most) * stall)
     }
 
     /// Whether a host's node has stopped within this step: it ends with it, and nothing of it is heard any more.

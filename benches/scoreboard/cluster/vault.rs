@@ -7,7 +7,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::server::{Server, free_ports};
-use super::vault_api::VaultApi;
+use super::vault_api::{Metrics, VaultApi};
 use super::{Checkpoints, Cluster, LONG, NODES, OwnCounters, System, Wanted, wait_for};
 use crate::load::plan::Target;
 
@@ -179,13 +179,17 @@ impl Cluster for VaultCluster {
     }
     fn checkpoints(&self) -> Option<Checkpoints> {
         const TAKEN: &str = "vault_raft_snapshot_takeSnapshot";
+        if self.system != System::Coffer {
+            return None;
+        }
+        let nodes: Vec<Metrics> = self.apis.iter().filter_map(|api| api.metrics(&self.root_token)).collect();
         // There is no such number before the first.
+        let sum = |name: String| nodes.iter().filter_map(|node| node.sum(&name)).sum();
         Some(Checkpoints {
-            count: self.metric(&format!("{TAKEN}_count")).unwrap_or(0.0),
-            ms: self.metric(&format!("{TAKEN}_sum")).unwrap_or(0.0),
-            longest_ms: self.apis.iter().filter_map(|api| api.greatest(TAKEN, &self.root_token)).reduce(f64::max),
+            count: sum(format!("{TAKEN}_count")),
+            ms: sum(format!("{TAKEN}_sum")),
+            longest_ms: nodes.iter().filter_map(|node| node.greatest(TAKEN)).reduce(f64::max),
         })
-        .filter(|_| self.system == System::Coffer)
     }
     fn audited_bytes(&self) -> f64 {
         let files = fs::read_dir(&self.folder).into_iter().flatten().flatten();

@@ -65,19 +65,36 @@ impl VaultApi {
 
     /// A metric of the node, summed over its labels; `None` if it is not exported.
     pub fn metric(&self, name: &str, token: &str) -> Option<f64> {
-        let values = self.samples(name, "", token);
-        (!values.is_empty()).then(|| values.iter().sum())
+        self.metrics(token)?.sum(name)
     }
 
-    /// The greatest that a summary of the node saw lately; `None` if it saw nothing.
-    pub fn greatest(&self, name: &str, token: &str) -> Option<f64> {
-        self.samples(name, "quantile=\"1\"", token).into_iter().reduce(f64::max)
+    /// All metrics of the node as they are now; `None` if it does not say.
+    pub fn metrics(&self, token: &str) -> Option<Metrics> {
+        self.text("GET", "sys/metrics?format=prometheus", token, None).ok().map(|(_, text)| Metrics(text))
+    }
+}
+
+/// What a node exports, in Prometheus' format.
+pub struct Metrics(String);
+
+impl Metrics {
+    /// A metric summed over its labels; `None` if there is none of that name.
+    pub fn sum(&self, name: &str) -> Option<f64> {
+        self.samples(name).map(|(_, value)| value).reduce(|sum, value| sum + value)
     }
 
-    /// The values of a metric with a label; none if the node does not say.
-    fn samples(&self, name: &str, label: &str, token: &str) -> Vec<f64> {
-        let Ok((_, text)) = self.text("GET", "sys/metrics?format=prometheus", token, None) else { return Vec::new() };
-        let is_wanted = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])) && line.contains(label);
-        text.lines().filter(is_wanted).filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect()
+    /// The greatest that a summary saw lately; `None` if it saw nothing.
+    pub fn greatest(&self, name: &str) -> Option<f64> {
+        let of_all = self.samples(name).filter(|(labels, _)| labels.contains("quantile=\"1\""));
+        of_all.map(|(_, value)| value).reduce(f64::max)
+    }
+
+    /// Labels and value of each sample of a metric.
+    fn samples(&self, name: &str) -> impl Iterator<Item = (&str, f64)> {
+        let of_name = move |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
+        self.0.lines().filter(of_name).filter_map(|line| {
+            let (labels, value) = line.rsplit_once(' ')?;
+            Some((labels, value.parse().ok()?))
+        })
     }
 }

@@ -9,7 +9,7 @@ use crate::lag::status;
 use crate::load::generator::generate;
 use crate::load::plan::{Pace, Plan, Work};
 use crate::metric::Metric;
-use crate::result::{Line, Measured, Plot, Reading, Series, Turn};
+use crate::result::{Line, Measured, Plot, Series, Turn};
 use crate::rounds::{Rounds, slowly};
 use crate::stage::Stage;
 
@@ -45,15 +45,13 @@ impl Metric for Outage {
         // Of each case the points of its last turn.
         let mut last = [Vec::new(), Vec::new()];
         let rounds = slowly(stage, &[System::Coffer], |_| {
-            [PLAIN, CHANGE]
-                .iter()
-                .zip(&mut last)
-                .map(|(case, points)| {
-                    let turn;
-                    (turn, *points) = bench.turn(case)?;
-                    Ok(turn)
-                })
-                .collect()
+            let mut turns = Vec::new();
+            for (case, of_case) in [PLAIN, CHANGE].into_iter().zip(&mut last) {
+                let (turn, points) = bench.turn(case)?;
+                turns.push(turn);
+                *of_case = points;
+            }
+            Ok(turns)
         })?;
         let lines = [PLAIN, CHANGE].into_iter().flat_map(|case| lines(&rounds, case, bench.entries)).collect();
         let series = [PLAIN, CHANGE].into_iter().zip(last).map(|(case, points)| Series { name: case.into(), points }).collect();
@@ -187,10 +185,11 @@ fn lines(rounds: &Rounds, case: &str, entries: u32) -> Vec<Line> {
     // A short cut says nothing of a long one.
     let seconds = if entries == ENTRIES { seconds.bar("gate", GATE_S) } else { seconds };
     // One comparison in any round is one too many.
-    let worst = rounds.counting(System::Coffer, case).filter_map(|turn| turn.values.get("comparisons of trees").copied()).reduce(f64::max);
+    let most = |values: &mut [f64]| values.iter().copied().fold(0.0, f64::max);
+    let worst = rounds.reading_by(most, System::Coffer, case, "comparisons of trees");
     vec![
         seconds,
-        Line::new(format!("{case}: comparisons of trees, most of all rounds"), "", false, Reading::from(worst)).bar("gate", 0.0),
+        Line::new(format!("{case}: comparisons of trees, most of all rounds"), "", false, worst).bar("gate", 0.0),
         line("rate", "records/s", true, "records per second"),
     ]
 }

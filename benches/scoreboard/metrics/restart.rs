@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::cluster::vault::MOUNT;
-use crate::cluster::{Checkpoints, Cluster, LONG, System, wait_for};
+use crate::cluster::{Cluster, LONG, System, wait_for};
 use crate::counters::resident_mib;
 use crate::load::generator::generate;
 use crate::load::latencies::quantile;
@@ -83,8 +83,7 @@ fn turn(stage: &Stage, system: System, count: u32) -> anyhow::Result<Vec<Turn>> 
     let filled = generate(&fill, |_| Ok(()))?;
     anyhow::ensure!(filled.failed.is_empty(), "secrets could not be written: {:?}", filled.failed);
     stage.say(&format!("{}: {count} leases", system.name()));
-    let before = cluster.checkpoints();
-    let (mut turns, leases) = leases(stage, cluster.as_ref(), count, before)?;
+    let (mut turns, leases) = leases(stage, cluster.as_ref(), count)?;
     for _ in 0..if stage.settings.quick { 1 } else { RESTARTS } {
         turns.push(restart(stage, cluster.as_mut(), leases)?);
     }
@@ -92,9 +91,10 @@ fn turn(stage: &Stage, system: System, count: u32) -> anyhow::Result<Vec<Turn>> 
 }
 
 /// Makes at least `count` leases, and tells how many, and what checkpoints cost meanwhile.
-fn leases(stage: &Stage, cluster: &dyn Cluster, count: u32, before: Option<Checkpoints>) -> anyhow::Result<(Vec<Turn>, u64)> {
+fn leases(stage: &Stage, cluster: &dyn Cluster, count: u32) -> anyhow::Result<(Vec<Turn>, u64)> {
     let create = Work::Call { method: "POST".into(), path: "auth/token/create".into(), body: TOKEN.into(), keep_token: false };
     let lease = Plan { seconds: STRETCH_S, warm_up_seconds: STRETCH_S / 10.0, ..plan(stage, cluster, create, count)? };
+    let before = cluster.checkpoints();
     let (mut leases, mut seen, mut longest) = (0, before.unwrap_or_default(), None);
     let (mut with, mut without) = (BTreeMap::new(), BTreeMap::new());
     while leases < u64::from(count) {
