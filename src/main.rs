@@ -18,8 +18,20 @@ fn keep_freed_memory() {
     unsafe { libmimalloc_sys::mi_option_set_default(PURGE_DELAY, -1) }
 }
 
+/// Memory comes in small pages, unless `MIMALLOC_ALLOW_THP` says otherwise: a huge one is cleared in one go, milliseconds in which the
+/// thread that touched it serves nobody.
+#[cfg(target_os = "linux")]
+fn use_small_pages() {
+    if std::env::var_os("MIMALLOC_ALLOW_THP").is_none() {
+        // A kernel that refuses has none of them, or is slower now and then.
+        let _ = nix::sys::prctl::set_thp_disable(true);
+    }
+}
+
 fn main() -> ExitCode {
     keep_freed_memory();
+    #[cfg(target_os = "linux")]
+    use_small_pages();
     let args: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
     match args.get(1).map(String::as_str) {
         Some("server") => coffer::server::main(args.into_iter().skip(2)),

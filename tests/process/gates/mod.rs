@@ -5,6 +5,7 @@
 
 mod entries;
 mod link;
+mod pages;
 mod writes;
 
 use serde_json::json;
@@ -19,6 +20,7 @@ fn what_a_request_costs_is_counted() {
     let root = cluster.root.clone();
     let node = cluster.active();
     node.must("sys/mounts/secret", &root, &json!({"type": "kv", "options": {"version": "2"}}));
+    pages::no_node_has_huge_ones(&cluster);
     writes::fsyncs_and_bytes_of_a_write(&cluster);
     writes::entries_of_writes_to_one_key(&cluster);
     entries::each_kind_of_request(&cluster, folder.path());
