@@ -1,5 +1,7 @@
 //! Interleaved rounds: probe, ours, theirs, ours, theirs, probe. Medians over the rounds in which the machine stayed the same machine.
 
+use std::cell::Cell;
+
 use crate::cluster::System;
 use crate::probe::{self, Probe, median};
 use crate::result::{Line, Measured, Reading, Turn};
@@ -17,6 +19,8 @@ pub struct Rounds {
     absent: Vec<(System, String)>,
     /// Quick runs show numbers of void rounds too.
     forgiving: bool,
+    /// Whether a metric of those that share the rounds has the raw numbers already.
+    told: Cell<bool>,
 }
 
 /// Runs `turn` for each of `systems`, twice a round, in rounds between probes. A turn that fails is kept as a void one.
@@ -128,9 +132,13 @@ impl Rounds {
         peers.iter().fold(line, |line, peer| line.peer(peer.name(), self.reading(*peer, case, value)))
     }
 
-    /// Raw numbers and notes, without lines yet.
+    /// Raw numbers and notes, without lines yet. Of the metrics that share these rounds, the first that is run keeps the numbers.
     pub fn measured(&self) -> Measured {
-        Measured { turns: self.turns.clone(), probes: self.probes.clone(), notes: self.notes.clone(), ..Measured::default() }
+        let notes = self.notes.clone();
+        if self.told.replace(true) {
+            return Measured { notes, ..Measured::default() };
+        }
+        Measured { turns: self.turns.clone(), probes: self.probes.clone(), notes, ..Measured::default() }
     }
 
     /// The turns of a case that count.

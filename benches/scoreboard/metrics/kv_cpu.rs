@@ -29,6 +29,6 @@ impl Metric for Processor {
             rounds.line(&clients(64), "generator cpu us", "CPU-µs of the load generator", false, &PEERS).context(),
             rounds.line(&clients(64), "busy share", "share of all cores in use", true, &PEERS).context(),
         ];
-        Ok(Measured { lines, notes: rounds.notes.clone(), ..Measured::default() })
+        Ok(Measured { lines, ..rounds.measured() })
     }
 }

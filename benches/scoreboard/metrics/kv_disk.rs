@@ -28,10 +28,10 @@ impl Metric for Disk {
             lines.push(line("KiB written a node", "KiB").limit(Some(blocks)).bar("moonshot", kib));
             lines.push(rounds.line(&clients(count), "own syncs", "syncs that Coffer counts itself", false, &[]));
         }
-        let mut notes = rounds.notes.clone();
-        notes.push(
+        let mut measured = Measured { lines, ..rounds.measured() };
+        measured.notes.push(
             "flushes are those of the whole disk: whatever else runs adds to them, and flushes of nodes at the same time merge".into(),
         );
-        Ok(Measured { lines, notes, ..Measured::default() })
+        Ok(measured)
     }
 }

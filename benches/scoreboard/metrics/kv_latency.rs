@@ -43,6 +43,6 @@ impl Metric for Latency {
             picture("Latency of a KV v2 write at 50 % of each system's maximum", &half),
             picture("Latency of a KV v2 write at 80 % of each system's maximum", &most),
         ];
-        Ok(Measured { lines, plots: pictures, notes: rounds.notes.clone(), ..Measured::default() })
+        Ok(Measured { lines, plots: pictures, ..rounds.measured() })
     }
 }
