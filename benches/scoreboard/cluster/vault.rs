@@ -73,9 +73,12 @@ impl VaultCluster {
         Ok(cluster)
     }
 
+    /// All at once, as machines start that had lost their power together.
     fn start_processes(&mut self) -> anyhow::Result<()> {
-        for (server, api) in self.servers.iter_mut().zip(&self.apis) {
+        for server in &mut self.servers {
             server.start()?;
+        }
+        for (server, api) in self.servers.iter_mut().zip(&self.apis) {
             wait_for("an answer of a node", LONG, || {
                 let is_there = api.call("GET", "sys/seal-status", "", None).is_ok();
                 (is_there || server.has_ended()).then_some(())
