@@ -6,6 +6,7 @@
 //! Not here: what the bytes mean to the layers above.
 
 mod commit;
+mod direct;
 mod families;
 mod folders;
 mod moment;

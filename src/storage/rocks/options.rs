@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, LogLevel, Options};
 
+use super::direct;
+
 /// Where the state lies, and how much memory it may take.
 #[derive(Clone, Debug)]
 pub struct RocksOptions {
@@ -44,6 +46,7 @@ pub(super) fn database(options: &RocksOptions) -> Options {
     rocks.set_db_write_buffer_size(options.unflushed_bytes_max);
     rocks.set_max_background_jobs(options.background_jobs);
     rocks.set_bytes_per_sync(1024 * 1024);
+    rocks.set_use_direct_io_for_flush_and_compaction(direct::is_possible(&options.folder));
     // One writer at a time: without locks in the memtables, and quick where keys only grow (records, changes of the tree).
     rocks.set_allow_concurrent_memtable_write(false);
     // All files stay open: an old reader goes on reading a file whose name is gone.
