@@ -30,11 +30,13 @@ fn use_small_pages() {
 
 fn main() -> ExitCode {
     keep_freed_memory();
-    #[cfg(target_os = "linux")]
-    use_small_pages();
     let args: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
     match args.get(1).map(String::as_str) {
-        Some("server") => coffer::server::main(args.into_iter().skip(2)),
+        Some("server") => {
+            #[cfg(target_os = "linux")]
+            use_small_pages();
+            coffer::server::main(args.into_iter().skip(2))
+        }
         _ => coffer::cli::run(args),
     }
 }
