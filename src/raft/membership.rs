@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
-use openraft::{ChangeMembers, Instant as _, RaftMetrics};
+use openraft::{ChangeMembers, Instant as _, RaftMetrics, ServerState};
 
 use super::MembershipError;
 use super::adapter::StateMachine;
@@ -22,8 +22,8 @@ type Core = openraft::Raft<Types, StateMachine>;
 const HAND_OVER_WAIT: Duration = Duration::from_secs(5);
 /// How far behind the furthest voter an heir may be: the first entry of a new leader may not have reached all.
 const HEIR_LAG_MAX: u64 = 2;
-/// A voter that answered nothing for so long counts as one that is gone.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+/// A voter that answered none of so many heartbeats counts as one that is gone. A bad line may take several for one.
+const HEARTBEATS_MISSED: u32 = 10;
 /// As long, a new leader waits to hear of them.
 const HEAR_WAIT: Duration = Duration::from_secs(2);
 /// As long, a change that is under way may take to be committed.
@@ -83,22 +83,22 @@ pub fn is_settled(now: &RaftMetrics<Types>) -> bool {
 }
 
 /// How many voters there are besides `id`, and how many of them answer this leader.
-fn voters_without(id: NodeId, now: &RaftMetrics<Types>) -> (usize, usize) {
+fn voters_without(id: NodeId, within: Duration, now: &RaftMetrics<Types>) -> (usize, usize) {
     let left: Vec<u64> = now.membership_config.membership().voter_ids().filter(|voter| *voter != id.0).collect();
-    let answered = |voter: &u64| now.heartbeat.as_ref().and_then(|acked| acked.get(voter).copied().flatten());
-    let answers = |voter: &&u64| **voter == now.id || answered(voter).is_some_and(|at| at.elapsed() < ANSWERS_WITHIN);
+    let answers = |voter: &&u64| **voter == now.id || has_answered(**voter, within, now);
     (left.len(), left.iter().filter(answers).count())
 }
 
 /// Without a voter that answers, those that do may be no majority of the rest: then the change itself could not end, nor any after it.
 async fn leaves_a_majority(raft: &Core, id: NodeId) -> Result<(), MembershipError> {
+    let within = patience(raft);
     let is_majority = move |now: &RaftMetrics<Types>| {
-        let (left, answering) = voters_without(id, now);
+        let (left, answering) = voters_without(id, within, now);
         answering > left / 2
     };
     let found = raft.wait(Some(HEAR_WAIT)).metrics(is_majority, "a majority without that voter").await;
     found.map(|_| ()).map_err(|_| {
-        let (left, answering) = voters_without(id, &raft.metrics().borrow_watched());
+        let (left, answering) = voters_without(id, within, &raft.metrics().borrow_watched());
         MembershipError::Busy(format!(
             "it would leave {left} voters, of which {answering} answer: no majority, so nothing could be written any more; \
              bring the others back, or remove them, first"
@@ -108,21 +108,36 @@ async fn leaves_a_majority(raft: &Core, id: NodeId) -> Result<(), MembershipErro
 
 /// Hands leadership to `preferred` if it is up to date, or to another voter that is.
 pub async fn hand_over(raft: &Core, preferred: Option<NodeId>) -> Result<(), MembershipError> {
+    let none = || MembershipError::Busy("no other voter could take over: none answers".to_owned());
     must_lead(raft)?;
-    let me = *raft.node_id();
-    let heir = {
-        let metrics = raft.metrics();
-        let now = metrics.borrow_watched();
-        let voters: BTreeSet<u64> = now.membership_config.membership().voter_ids().collect();
-        let others = now.replication.iter().flatten().filter(|(id, _)| **id != me && voters.contains(id));
-        let reached: Vec<(u64, u64)> = others.map(|(id, matched)| (*id, matched.map_or(0, |id| id.index))).collect();
-        choose_heir(&reached, now.current_term, preferred)
-    };
-    let heir = heir.ok_or_else(|| MembershipError::Busy("no other voter could take over".to_owned()))?;
+    let within = patience(raft);
+    // A leader of a moment ago has heard of nobody yet.
+    let is_heard = move |now: &RaftMetrics<Types>| now.state != ServerState::Leader || !reached(within, now).is_empty();
+    let now = raft.wait(Some(HEAR_WAIT)).metrics(is_heard, "a voter that could take over").await.map_err(|_| none())?;
+    must_lead(raft)?;
+    let me = now.id;
+    let heir = choose_heir(&reached(within, &now), now.current_term, preferred).ok_or_else(none)?;
     raft.trigger().transfer_leader(heir).await.map_err(|error| MembershipError::Busy(error.to_string()))?;
     let is_moved = move |now: &RaftMetrics<Types>| now.current_leader.is_some_and(|leader| leader != me);
     let moved = raft.wait(Some(HAND_OVER_WAIT)).metrics(is_moved, "another node leads after a transfer").await;
     moved.map(|_| ()).map_err(|_| MembershipError::Busy("no other voter took over in time".to_owned()))
+}
+
+/// The other voters that answered this leader `within` so long, and which entry each has last. One that is gone would leave the group
+/// without a leader for as long as an election takes.
+fn reached(within: Duration, now: &RaftMetrics<Types>) -> Vec<(u64, u64)> {
+    let voters: BTreeSet<u64> = now.membership_config.membership().voter_ids().filter(|voter| *voter != now.id).collect();
+    let matched = now.replication.iter().flatten().filter_map(|(id, matched)| Some((*id, matched.as_ref()?.index)));
+    matched.filter(|(id, _)| voters.contains(id) && has_answered(*id, within, now)).collect()
+}
+
+fn has_answered(voter: u64, within: Duration, now: &RaftMetrics<Types>) -> bool {
+    let answered = now.heartbeat.as_ref().and_then(|acked| acked.get(&voter).copied().flatten());
+    answered.is_some_and(|at| at.elapsed() < within)
+}
+
+fn patience(raft: &Core) -> Duration {
+    Duration::from_millis(raft.config().heartbeat_interval) * HEARTBEATS_MISSED
 }
 
 /// Any voter that is nearly up to date; another one in another term, as the first may have handed leadership back.
@@ -166,7 +181,35 @@ async fn change_members(raft: &Core, change: ChangeMembers<u64, Seat>, retain: b
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use openraft::alias::InstantOf;
+    use openraft::{Membership, StoredMembership};
+
+    use super::super::types::log_id;
     use super::*;
+
+    /// What a leader, 1, knows of the voters 2, 3 and 4 and the learner 5: the last entry of each, and how long ago it answered.
+    fn knows(of: &[(u64, Option<u64>, Option<Duration>)]) -> RaftMetrics<Types> {
+        let seats: BTreeMap<u64, Seat> = (1..=5).map(|id| (id, Seat::default())).collect();
+        let mut now = RaftMetrics::new_initial(1);
+        now.membership_config = Arc::new(StoredMembership::new(None, Membership::new(vec![(1..=4).collect()], seats).unwrap()));
+        now.replication = Some(of.iter().map(|(id, last, _)| (*id, last.map(|index| log_id(2, index)))).collect());
+        let at = |ago: Duration| (InstantOf::<Types>::now() - ago).into();
+        now.heartbeat = Some(of.iter().map(|(id, _, ago)| (*id, ago.map(at))).collect());
+        now
+    }
+
+    #[test]
+    fn only_voters_that_answered_a_moment_ago_are_reached() {
+        let (recent, old) = (Some(Duration::ZERO), Some(Duration::from_secs(9)));
+        let within = Duration::from_secs(4);
+        let now = knows(&[(1, Some(7), recent), (2, Some(7), recent), (3, Some(7), old), (4, Some(6), recent), (5, Some(7), recent)]);
+        assert_eq!(reached(within, &now), [(2, 7), (4, 6)], "neither the leader, nor 3, which is gone, nor 5, which has no vote");
+        let now = knows(&[(2, None, None), (3, None, recent), (4, Some(6), None)]);
+        assert_eq!(reached(within, &now), [], "a leader that was just elected has heard of nobody");
+    }
 
     #[test]
     fn an_heir_is_up_to_date_and_not_always_the_same() {
