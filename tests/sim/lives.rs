@@ -83,14 +83,14 @@ impl Clients {
         }
         for _ in 0..ACTS {
             let (method, folder, body, mut after) = act(&versions, self.fresh(), &mut rng);
-            if after.is_empty() {
-                limit = None;
-            }
             let too_old = limit.map_or(0, |limit| after.len().saturating_sub(limit));
             after[..too_old].fill(Version::Destroyed);
             let what = format!("{method} kv/{folder}/{name} {body}");
             match self.told(self.any_host(0, &mut rng), method, &format!("kv/{folder}/{name}"), &token, &body).await {
-                Told::Done(_) => versions = after,
+                Told::Done(_) => {
+                    versions = after;
+                    limit = limit.filter(|_| !versions.is_empty());
+                }
                 // It reached nobody.
                 Told::Refused(0, _) => continue,
                 Told::Refused(_, why) => return self.world.fail(format!("{what} was refused: {why}; there was {versions:?}")),
@@ -106,16 +106,16 @@ impl Clients {
     async fn look_at(&self, name: &str, versions: &[Version], rng: &mut Rng) -> Option<String> {
         let number = rng.index(versions.len() + 1) + 1;
         let path = format!("kv/data/{name}?version={number}");
-        let (is_there, answer) = match self.told(self.any_host(0, rng), "GET", &path, &self.token(0), &Value::Null).await {
-            Told::Done(answer) => (true, answer["data"]["data"]["v"].as_i64()),
-            Told::Refused(404, _) => (false, None),
+        let answer = match self.told(self.any_host(0, rng), "GET", &path, &self.token(0), &Value::Null).await {
+            Told::Done(answer) => Ok(answer),
+            Told::Refused(404, why) => Err(why),
             Told::Refused(..) | Told::Unknown(_) => return None,
         };
         let is_so = match versions.get(number - 1) {
-            Some(Version::Live(value)) => answer == Some(*value),
-            Some(Version::Deleted(_) | Version::Destroyed) | None => !is_there,
+            Some(Version::Live(value)) => answer.as_ref().is_ok_and(|answer| answer["data"]["data"]["v"].as_i64() == Some(*value)),
+            Some(Version::Deleted(_) | Version::Destroyed) | None => answer.is_err(),
         };
-        (!is_so).then(|| format!("version {number}: {answer:?}"))
+        (!is_so).then(|| format!("of version {number}: {answer:?}"))
     }
 
     /// Makes a user and changes his password: the last one opens, no other does.
