@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
-use openraft::{ChangeMembers, Instant as _, RaftMetrics, ServerState};
+use openraft::{ChangeMembers, Instant as _, RaftMetrics};
 
 use super::MembershipError;
 use super::adapter::StateMachine;
@@ -109,10 +109,9 @@ async fn leaves_a_majority(raft: &Core, id: NodeId) -> Result<(), MembershipErro
 /// Hands leadership to `preferred` if it is up to date, or to another voter that is.
 pub async fn hand_over(raft: &Core, preferred: Option<NodeId>) -> Result<(), MembershipError> {
     let none = || MembershipError::Busy("no other voter could take over: none answers".to_owned());
-    must_lead(raft)?;
     let within = patience(raft);
     // A leader of a moment ago has heard of nobody yet.
-    let is_heard = move |now: &RaftMetrics<Types>| now.state != ServerState::Leader || !reached(within, now).is_empty();
+    let is_heard = move |now: &RaftMetrics<Types>| !now.state.is_leader() || !reached(within, now).is_empty();
     let now = raft.wait(Some(HEAR_WAIT)).metrics(is_heard, "a voter that could take over").await.map_err(|_| none())?;
     must_lead(raft)?;
     let me = now.id;

@@ -41,6 +41,11 @@ impl System {
             Self::Etcd => "etcd",
         }
     }
+
+    /// How many of `many` it is given where Coffer takes minutes to be filled: OpenBao a tenth, as it would take hours.
+    pub fn share_of(self, many: u32) -> u32 {
+        if self == Self::Coffer { many } else { many / 10 }
+    }
 }
 
 /// What a cluster starts with, beyond what all have.

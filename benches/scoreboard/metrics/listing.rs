@@ -17,8 +17,6 @@ const SYSTEMS: [System; 2] = [System::Coffer, System::OpenBao];
 /// Secrets in one folder of one mount.
 const MANY: u32 = 1_000_000;
 const MANY_QUICK: u32 = 50_000;
-/// OpenBao is given fewer: it would take hours.
-const PEER_SHARE: u32 = 10;
 const PAGE: &str = "page of 1,000 from the middle, 1 client";
 const DISABLED: &str = "the mount of all of them is disabled";
 /// How long that call may take before it is given up.
@@ -39,8 +37,7 @@ impl Metric for Listing {
     }
     fn run(&self, stage: &Stage) -> anyhow::Result<Measured> {
         let many = if stage.settings.quick { MANY_QUICK } else { MANY };
-        let rounds =
-            slowly(stage, &SYSTEMS, |system| turn(stage, system, if system == System::Coffer { many } else { many / PEER_SHARE }))?;
+        let rounds = slowly(stage, &SYSTEMS, |system| turn(stage, system, system.share_of(many)))?;
         let line = |value: &str, unit: &str| rounds.line(PAGE, value, unit, false, &[System::OpenBao]);
         let lines = vec![
             line("p50 us", "p50 µs"),
@@ -50,7 +47,7 @@ impl Metric for Listing {
             rounds.line(DISABLED, "answered ms", "ms to the answer", false, &[System::OpenBao]).bar("moonshot", 50.0),
         ];
         let mut measured = Measured { lines, ..rounds.measured() };
-        measured.notes.push(format!("Coffer held {many} secrets, OpenBao {}", many / PEER_SHARE));
+        measured.notes.push(format!("Coffer held {many} secrets, OpenBao {}", System::OpenBao.share_of(many)));
         Ok(measured)
     }
 }

@@ -21,8 +21,6 @@ const SYSTEMS: [System; 2] = [System::Coffer, System::OpenBao];
 /// Secrets, and as many leases.
 const MANY: u32 = 1_000_000;
 const MANY_QUICK: u32 = 10_000;
-/// OpenBao is given fewer: it would take hours to fill.
-const PEER_SHARE: u32 = 10;
 const RESTARTS: u32 = 3;
 const CLIENTS: u32 = 64;
 /// Leases are made in stretches of so many seconds until there are enough.
@@ -49,10 +47,7 @@ impl Metric for Restart {
     }
     fn run(&self, stage: &Stage) -> anyhow::Result<Measured> {
         let many = if stage.settings.quick { MANY_QUICK } else { MANY };
-        let rounds = slowly(stage, &SYSTEMS, |system| {
-            let count = if system == System::Coffer { many } else { many / PEER_SHARE };
-            turn(stage, system, count)
-        })?;
+        let rounds = slowly(stage, &SYSTEMS, |system| turn(stage, system, system.share_of(many)))?;
         let line = |value: &str, unit: &str| rounds.line(CASE, value, unit, false, &[System::OpenBao]);
         let taken = |value: &str, unit: &str| rounds.line(CHECKPOINTS, value, unit, false, &[]);
         let p99 = |which: &str| rounds.reading(System::Coffer, CHECKPOINTS, which).value();
@@ -70,7 +65,7 @@ impl Metric for Restart {
         let mut measured = Measured { lines, ..rounds.measured() };
         measured.notes.push(format!(
             "Coffer held {many} secrets and {many} leases, OpenBao {0} and {0}; keys are given as soon as a node asks, in turn",
-            many / PEER_SHARE
+            System::OpenBao.share_of(many)
         ));
         Ok(measured)
     }
