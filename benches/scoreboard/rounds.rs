@@ -26,7 +26,7 @@ pub struct Rounds {
 /// Runs `turn` for each of `systems`, twice a round, in rounds between probes. A turn that fails is kept as a void one.
 ///
 /// # Errors
-/// If a probe fails.
+/// If no probe could be taken.
 pub fn interleaved(stage: &Stage, systems: &[System], turn: impl FnMut(System) -> anyhow::Result<Vec<Turn>>) -> anyhow::Result<Rounds> {
     in_rounds(stage, systems, if stage.settings.quick { 1 } else { 2 }, turn)
 }
@@ -34,7 +34,7 @@ pub fn interleaved(stage: &Stage, systems: &[System], turn: impl FnMut(System) -
 /// As [`interleaved`], once a round: for turns that take minutes.
 ///
 /// # Errors
-/// If a probe fails.
+/// If no probe could be taken.
 pub fn slowly(stage: &Stage, systems: &[System], turn: impl FnMut(System) -> anyhow::Result<Vec<Turn>>) -> anyhow::Result<Rounds> {
     in_rounds(stage, systems, 1, turn)
 }
@@ -50,12 +50,13 @@ fn in_rounds(
     stage.bar.set_length(u64::from(wanted) * (places * stage.present(systems).len()) as u64);
     let (mut valid, mut round) = (0, 0);
     while valid < wanted && round < wanted + EXTRA_MAX {
-        valid += u32::from(rounds.round(stage, systems, round, places, &mut turn)?);
+        valid += u32::from(rounds.round(stage, systems, round, places, &mut turn));
         round += 1;
         if stage.settings.quick {
             break;
         }
     }
+    anyhow::ensure!(!rounds.probes.is_empty(), "{}", rounds.notes.join("; "));
     Ok(rounds)
 }
 
@@ -69,7 +70,7 @@ impl Rounds {
         Self { absent, forgiving: stage.settings.quick, ..Self::default() }
     }
 
-    /// Probe, `places` turns of each in turn, probe. Whether the machine stayed the same.
+    /// Probe, `places` turns of each in turn, probe. Whether the machine stayed the same; a probe that fails cannot tell.
     fn round(
         &mut self,
         stage: &Stage,
@@ -77,10 +78,16 @@ impl Rounds {
         round: u32,
         places: usize,
         turn: &mut impl FnMut(System) -> anyhow::Result<Vec<Turn>>,
-    ) -> anyhow::Result<bool> {
+    ) -> bool {
         let present = stage.present(systems);
         stage.say("probe");
-        let before = probe::take(&stage.scratch)?;
+        let before = match probe::take(&stage.scratch) {
+            Ok(before) => before,
+            Err(error) => {
+                self.notes.push(format!("round {round} was not begun: {error:#}"));
+                return false;
+            }
+        };
         let from = self.turns.len();
         for place in 0..places * present.len() {
             let system = present[place % present.len()];
@@ -91,19 +98,25 @@ impl Rounds {
             });
             let place = u32::try_from(place).expect("a few");
             self.turns.extend(made.into_iter().map(|turn| Turn { round, place, ..turn }));
+            if let Err(error) = stage.sweep() {
+                self.notes.push(format!("round {round}: what {} stored could not be removed: {error:#}", system.name()));
+            }
             stage.bar.inc(1);
         }
         stage.say("probe");
-        let after = probe::take(&stage.scratch)?;
-        let differs = before.differs(&after);
+        let after = probe::take(&stage.scratch);
+        let differs = match &after {
+            Ok(after) => before.differs(after),
+            Err(error) => Some(format!("{error:#}")),
+        };
         if let Some(what) = &differs {
             self.notes.push(format!("round {round} is void: {what}"));
             for turn in &mut self.turns[from..] {
                 turn.void.get_or_insert_with(|| format!("{NOISE}: {what}"));
             }
         }
-        self.probes.extend([before, after]);
-        Ok(differs.is_none())
+        self.probes.extend([Some(before), after.ok()].into_iter().flatten());
+        differs.is_none()
     }
 
     /// The median of a value over the turns that count; else why there is none.

@@ -114,6 +114,22 @@ impl Stage {
         self.scratch.join(format!("{name}-{}", self.clusters.get()))
     }
 
+    /// Removes what clusters stored that have ended: of a turn that can be ten gigabytes.
+    ///
+    /// # Errors
+    /// If something is left.
+    pub fn sweep(&self) -> std::io::Result<()> {
+        for entry in std::fs::read_dir(&self.scratch)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                std::fs::remove_dir_all(path)?;
+            } else {
+                std::fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Says what is done now.
     pub fn say(&self, text: &str) {
         self.bar.set_message(text.to_owned());
