@@ -86,6 +86,12 @@ pub const BUGS: &[Bug] = &[
     bug(55, "cubbyhole outlives its token",    "what a token kept for itself stays when the token goes", "src/core/lease/sweep.rs"),
     bug(56, "patch replaces",                  "a patch of a secret does away with what it does not name", "src/engines/kv/v2/data.rs"),
     bug(57, "one version too few is kept",     "a secret with a limit of versions keeps one less", "src/engines/kv/v2/record.rs"),
+    bug(58, "keys outlive the seal",           "sealing does not forget the keys", "src/core/context.rs"),
+    bug(59, "revoked by accessor only",        "revoking a token by its accessor takes the accessor, not the token", "src/core/token/engine.rs"),
+    bug(60, "wrapped answer outlives its TTL", "until it is swept, a wrapped answer opens after its end for whoever has another token", "src/core/wrapping/mod.rs"),
+    bug(61, "orphans have parents",            "a token made with no_parent goes with the one that made it", "src/core/token/engine.rs"),
+    bug(62, "mount's max TTL at issue only",   "renewing a token does not mind the maximum of its mount", "src/core/token/ttl.rs"),
+    bug(63, "local auth mount is shared",      "an auth method that is enabled as local is shared with the secondaries", "src/core/sys/mounts.rs"),
 ];
 
 /// A bit per number.

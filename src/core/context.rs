@@ -112,7 +112,9 @@ impl Context {
     }
     /// Seals.
     pub fn drop_keys(&self) {
-        self.keys.store(None);
+        if !bug!(58) {
+            self.keys.store(None);
+        }
     }
     /// Whether this node has no keys.
     pub fn is_sealed(&self) -> bool {

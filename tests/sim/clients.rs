@@ -83,6 +83,14 @@ impl Told {
             _ => None,
         }
     }
+
+    /// Its accessor.
+    pub fn accessor(&self) -> Option<String> {
+        match self {
+            Self::Done(answer) => answer["auth"]["accessor"].as_str().map(str::to_owned),
+            _ => None,
+        }
+    }
 }
 
 impl Clients {

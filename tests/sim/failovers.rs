@@ -1,4 +1,4 @@
-//! Changes of the active node to one that is not ready for it: it was away, or is late with what it applies.
+//! Changes of the active node to one that is not ready for it: it was away, stood still, or is late with what it applies.
 
 use std::sync::atomic::Ordering;
 
@@ -7,8 +7,22 @@ use serde_json::json;
 use crate::nemesis::Act;
 use crate::net::HostId;
 use crate::operator::active;
+use crate::world::Order;
 
 impl Act {
+    /// A process stands still, the active node's now and then, and goes on as if no time had passed.
+    pub async fn stand_still(&mut self, cluster: usize) {
+        let world = self.world.clone();
+        let host = self.victim(cluster);
+        if !self.can_spare(cluster) && !self.rng.permille(200) {
+            return;
+        }
+        world.did("pause");
+        world.order(Order::Hold(host, true));
+        self.pause(50, 9000).await;
+        world.order(Order::Hold(host, false));
+    }
+
     /// The active node hears of nothing for a while, in which the others go on without it; then it comes back, and is the active one again.
     /// What it remembers is of another time.
     pub async fn come_back(&mut self, cluster: usize) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use coffer::core::node_identity::NodeIdentity;
-use coffer::core::{Serve, ServeNode, ServeSecondary, Upstream};
+use coffer::core::{RawRequest, Serve, ServeNode, ServeSecondary, Standing, Upstream};
 use coffer::crypto::entropy::SeededEntropy;
 use coffer::raft::transport::{Appends, Receiver};
 use coffer::raft::{Consensus, Member};
@@ -34,9 +34,12 @@ use crate::world::{Order, Running, World};
 const ADMIT_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs a node until the host ends.
-pub async fn run(world: Arc<World>, id: HostId) -> turmoil::Result {
+///
+/// # Errors
+/// If what it needs of the real system is not there.
+pub async fn run(world: Arc<World>, id: HostId) -> Result<(), String> {
     let slot = world.slot(id);
-    std::fs::create_dir_all(&slot.folder)?;
+    std::fs::create_dir_all(&slot.folder).map_err(|error| error.to_string())?;
     let ground = ground(&world, id)?;
     let identity = ground.identity.clone();
     let assembly = match Assembly::start(ground).await {
@@ -83,7 +86,7 @@ pub async fn run(world: Arc<World>, id: HostId) -> turmoil::Result {
     Ok(())
 }
 
-fn ground(world: &Arc<World>, id: HostId) -> turmoil::Result<Ground> {
+fn ground(world: &Arc<World>, id: HostId) -> Result<Ground, String> {
     let (slot, plan) = (world.slot(id), &world.plan);
     let name = world.names[id.0].clone();
     let starts = slot.starts();
@@ -112,7 +115,7 @@ fn ground(world: &Arc<World>, id: HostId) -> turmoil::Result<Ground> {
         contact,
         clock: slot.clock.clone(),
         entropy: Arc::new(SeededEntropy::new(Rng::new(plan.seed, &format!("entropy {name} {starts}")).number())),
-        identity: Arc::new(NodeIdentity::open(&slot.folder)?),
+        identity: Arc::new(NodeIdentity::open(&slot.folder).map_err(|error| error.to_string())?),
         join_client: Arc::new(wire),
         primary_client: Arc::new(to_primary),
         keep: Keep { bytes: plan.keep_bytes, ..Keep::default() },
@@ -151,7 +154,7 @@ impl Services {
                 return;
             }
             Request::Snapshot(head, files) => Reply::Raft(self.install(head, files).await),
-            Request::Client(request) => Reply::Response(self.api.serve_client(request).await),
+            Request::Client(request) => self.serve_client(request).await,
             Request::Forward(request) if self.node.is_active() => Reply::Response(self.api.serve(request).await),
             Request::Forward(_) => Reply::NotActive,
             Request::WhoIsActive => self.who_is_active(),
@@ -182,6 +185,19 @@ impl Services {
             }
         };
         answer.send(reply);
+    }
+
+    async fn serve_client(&self, request: RawRequest) -> Reply {
+        let is_sealed = || self.core.standing() == Standing::Sealed;
+        let (was_sealed, uri) = (is_sealed(), request.uri.clone());
+        let response = self.api.serve_client(request).await;
+        if uri == "/v1/sys/seal" && response.status < 300 && !is_sealed() {
+            self.world.fail("a node was sealed, and is open".to_owned());
+        }
+        if was_sealed && is_sealed() && response.status < 300 && !uri.starts_with("/v1/sys/") {
+            self.world.fail(format!("a sealed node answered {uri}"));
+        }
+        Reply::Response(response)
     }
 
     async fn install(&self, head: Bytes, files: Vec<(String, Vec<u8>)>) -> Result<Bytes, String> {

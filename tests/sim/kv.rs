@@ -154,6 +154,11 @@ impl Clients {
     pub async fn keep_here(&self, cluster: usize, host: HostId, process: &mut u64) {
         let (element, body) = (self.fresh(), json!({ "v": LOCAL_VALUE }));
         let (workload, belief) = (LOCAL[cluster], self.world.belief(cluster));
+        // Users of a local mount stay too.
+        if element % 16 == 0 {
+            let user = format!("auth/{LOCAL_CANARY}/users/{LOCAL_CANARY}-{element}");
+            self.told(host, "POST", &user, &self.token(cluster), &json!({ "password": LOCAL_VALUE })).await;
+        }
         let begun = self.histories.record(workload, Op::invoke(*process, "add", element));
         let told = self.told(host, "POST", &format!("{LOCAL_CANARY}/{LOCAL_CANARY}/e{element}"), &self.token(cluster), &body).await;
         let (kind, why) = if self.world.still_believes(cluster, belief) { told.outcome() } else { (Kind::Info, "it may go".to_owned()) };

@@ -7,13 +7,13 @@ use serde_json::json;
 
 use crate::clients::{Clients, Told};
 use crate::net::now;
-use crate::operator::OPEN;
+use crate::operator::{BRIEF, OPEN, PASSWORD, READER};
 use crate::plan::Fault;
 use crate::rng::Rng;
 use crate::trace;
 
 /// Lives of tokens that are tried to the end, in seconds: at first, and with all renewals.
-const LIFE: (u64, u64) = (3, 5);
+pub const LIFE: (u64, u64) = (3, 5);
 /// What is asked for with each renewal.
 const MORE: Duration = Duration::from_secs(3);
 
@@ -47,8 +47,12 @@ impl Clients {
         let belief = self.world.belief(cluster);
         let (ttl, max) = LIFE;
         let body = json!({ "policies": ["default"], "ttl": ttl, "explicit_max_ttl": max });
+        // Limits of the token's own, or of the mount that a user came by.
+        let password = json!({ "password": PASSWORD });
+        let login = format!("auth/{BRIEF}/login/{READER}");
+        let (path, body) = if rng.permille(400) { (login.as_str(), password) } else { ("auth/token/create", body) };
         let before = now();
-        let told = self.told(self.any_host(cluster, &mut rng), "POST", "auth/token/create", &self.token(cluster), &body).await;
+        let told = self.told(self.any_host(cluster, &mut rng), "POST", path, &self.token(cluster), &body).await;
         let Some(token) = told.token() else { return };
         let (mut good_until, last_end) = (before + Duration::from_secs(ttl), now() + Duration::from_secs(max));
         while now() < last_end + Duration::from_secs(2) {

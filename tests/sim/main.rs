@@ -15,6 +15,7 @@ mod failovers;
 mod guarded;
 mod history;
 mod host;
+mod hosts;
 mod invariants;
 mod kv;
 mod limits;

@@ -50,6 +50,7 @@ pub async fn mend(world: &Arc<World>) {
         });
         slot.clock.offset.store(0, Ordering::Relaxed);
         slot.is_late_by_ms.store(0, Ordering::Relaxed);
+        world.order(Order::Hold(slot.id, false));
         if slot.is_wanted() {
             world.order(Order::Start(slot.id));
         }
@@ -90,7 +91,8 @@ impl Act {
     /// Whether a cluster can lose one more host and still have a majority.
     pub fn can_spare(&self, cluster: usize) -> bool {
         let wanted = self.wanted(cluster);
-        let up = wanted.iter().filter(|host| self.world.net.listens(**host)).count();
+        let up =
+            wanted.iter().filter(|host| self.world.net.listens(**host) && !self.world.slot(**host).is_held.load(Ordering::Relaxed)).count();
         up > wanted.len() / 2 + 1
     }
 
@@ -231,6 +233,7 @@ impl Act {
             Fault::Ambush => self.ambush(cluster).await,
             Fault::Comeback => self.come_back(cluster).await,
             Fault::Late => self.be_late(cluster).await,
+            Fault::Pause => self.stand_still(cluster).await,
             Fault::Roles | Fault::Force | Fault::Revoke | Fault::Refill => {
                 // One change at a time.
                 if world.plan.sizes.len() < 2 || world.is_swapping.swap(true, Ordering::Relaxed) {

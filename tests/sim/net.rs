@@ -4,7 +4,6 @@
 //! host where nobody listens comes back as a refusal; one over a cut link just does not arrive. Whoever waits gives up by himself.
 //! Not here: connections, on which messages keep their order (`pipe`), what messages mean (`talk`).
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -12,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::disk::Loss;
+pub use crate::hosts::now;
 use crate::plan::Weather;
 use crate::rng::Rng;
 use crate::talk::{Reply, Request};
@@ -23,20 +23,6 @@ pub struct HostId(pub usize);
 
 /// How long a host waits for a connection.
 pub const CONNECT: Duration = Duration::from_secs(2);
-
-thread_local! {
-    static STEPPED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
-}
-
-/// Time since the simulation began.
-pub fn now() -> Duration {
-    turmoil::sim_elapsed().unwrap_or_else(|| STEPPED.get())
-}
-
-/// A step is over: the time for what is done between two steps.
-pub fn stepped(to: Duration) {
-    STEPPED.set(to);
-}
 
 /// Waits until then.
 pub async fn until(at: Duration) {

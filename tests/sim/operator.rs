@@ -1,6 +1,7 @@
 //! The operator: makes the clusters, and asks; through the API, as any operator would. Seals are in `seal`, roles in `roles`.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use coffer::core::{RawRequest, Standing};
@@ -9,6 +10,8 @@ use coffer::raft::Consensus;
 use coffer::storage::Physical;
 use serde_json::{Value, json};
 
+use crate::invariants::LOCAL_CANARY;
+use crate::limits::LIFE;
 use crate::net::{HostId, NoAnswer, now};
 use crate::seal;
 use crate::talk::{Reply, Request};
@@ -24,6 +27,8 @@ pub const PASSWORD: &str = "correct-horse-battery";
 pub const READER: &str = "reader";
 /// A policy, and what it allows everything below.
 pub const OPEN: &str = "open";
+/// Where users log in whose tokens do not live long.
+pub const BRIEF: &str = "brief";
 /// As long as a call of the operator's may take.
 const CALL: Duration = Duration::from_secs(20);
 
@@ -72,9 +77,12 @@ pub fn is_open(world: &World, host: HostId) -> bool {
     matches!(standing, Some(Standing::Active | Standing::Standby { .. }))
 }
 
-/// The active node of a cluster.
+/// The active node of a cluster; not one that stands still, whatever it took itself for.
 pub fn active(world: &World, cluster: usize) -> Option<HostId> {
-    let is_active = |host: &HostId| world.slot(*host).running().is_some_and(|running| running.core.standing() == Standing::Active);
+    let is_active = |host: &HostId| {
+        let slot = world.slot(*host);
+        !slot.is_held.load(Ordering::Relaxed) && slot.running().is_some_and(|running| running.core.standing() == Standing::Active)
+    };
     world.plan.all_of(cluster).into_iter().find(is_active)
 }
 
@@ -133,6 +141,9 @@ pub async fn furnish(world: &World, cluster: usize) -> Result<(), String> {
     must(world, &hosts, "PUT", &format!("sys/policies/acl/{READER}"), root, &policy).await?;
     let user = json!({ "password": PASSWORD, "token_policies": READER });
     must(world, &hosts, "PUT", &format!("auth/up/users/{READER}"), root, &user).await?;
+    let lives = json!({ "default_lease_ttl": format!("{}s", LIFE.0), "max_lease_ttl": format!("{}s", LIFE.1) });
+    must(world, &hosts, "PUT", &format!("sys/auth/{BRIEF}"), root, &json!({ "type": "userpass", "config": lives })).await?;
+    must(world, &hosts, "PUT", &format!("auth/{BRIEF}/users/{READER}"), root, &json!({ "password": PASSWORD })).await?;
     let policy = json!({ "policy": "path \"kv/data/open/*\" { capabilities = [\"create\", \"update\", \"read\", \"list\", \"delete\"] }" });
     must(world, &hosts, "PUT", &format!("sys/policies/acl/{OPEN}"), root, &policy).await?;
     if world.plan.audits {
@@ -142,19 +153,22 @@ pub async fn furnish(world: &World, cluster: usize) -> Result<(), String> {
     furnish_here(world, cluster).await
 }
 
-/// The local mount.
+/// The local mounts: secrets, and users.
 ///
 /// # Errors
-/// If it could not be made.
+/// With what could not be made.
 pub async fn furnish_here(world: &World, cluster: usize) -> Result<(), String> {
     let hosts = world.plan.first_members(cluster);
-    let path = format!("sys/mounts/{}", crate::invariants::LOCAL_CANARY);
-    let done = must(world, &hosts, "PUT", &path, &world.root(cluster), &json!({ "type": "kv", "local": true })).await;
-    match done {
-        // An answer was lost, and it is there.
-        Err(why) if why.contains("already in use") => Ok(()),
-        done => done.map(|_| ()),
+    for (folder, kind) in [("mounts", "kv"), ("auth", "userpass")] {
+        let path = format!("sys/{folder}/{LOCAL_CANARY}");
+        let done = must(world, &hosts, "PUT", &path, &world.root(cluster), &json!({ "type": kind, "local": true })).await;
+        match done {
+            // An answer was lost, and it is there.
+            Err(why) if why.contains("already in use") => {}
+            done => drop(done?),
+        }
     }
+    Ok(())
 }
 
 /// Tells the trace what a step came to.

@@ -62,11 +62,13 @@ pub enum Fault {
     Comeback,
     /// A standby applies entries late, and becomes active.
     Late,
+    /// A process stands still for a while, and does not know it.
+    Pause,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Kill,
         Self::Power,
         Self::Blackout,
@@ -92,6 +94,7 @@ impl Fault {
         Self::Ambush,
         Self::Comeback,
         Self::Late,
+        Self::Pause,
     ];
 
     /// The one of that name, whatever its letters' case.
@@ -113,6 +116,7 @@ impl Fault {
         match self {
             // What is acknowledged counts for less afterwards.
             Self::Force => 200,
+            Self::Pause => 300,
             _ => 550,
         }
     }
@@ -208,7 +212,8 @@ impl Plan {
             82..90 => vec![3, 3, 3],
             _ => vec![5],
         };
-        let mut faults: BTreeSet<Fault> = Fault::ALL.into_iter().filter(|fault| rng.permille(fault.permille())).collect();
+        let mut may_be = |fault: &Fault| rng.permille(fault.permille());
+        let mut faults: BTreeSet<Fault> = Fault::ALL.into_iter().filter(|fault| *fault != Fault::Pause && may_be(fault)).collect();
         if faults.contains(&Fault::Force) {
             // So that it is known whose word will count.
             faults.remove(&Fault::Roles);
@@ -225,7 +230,7 @@ impl Plan {
         let shortest = rng.between(150, 500);
         let is_pressed = rng.permille(600);
         let (snapshot_entries, log_keep_entries) = if is_pressed { (rng.between(20, 120), rng.between(1, 40)) } else { (100_000, 100_000) };
-        Self {
+        let mut plan = Self {
             seed,
             weather: Weather {
                 near,
@@ -250,7 +255,12 @@ impl Plan {
             sizes,
             hosts,
             faults,
+        };
+        // Drawn last: what seeds decided before there was this stays as it was.
+        if rng.permille(Fault::Pause.permille()) {
+            plan.faults.insert(Fault::Pause);
         }
+        plan
     }
 
     /// Whether a fault may happen.

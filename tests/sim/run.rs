@@ -8,10 +8,12 @@ use std::time::Duration;
 use crate::ambush::Planned;
 use crate::clients::{Clients, WORKLOADS};
 use crate::disk::Loss;
+use crate::hosts::Hosts;
 use crate::net::HostId;
 use crate::plan::Plan;
+use crate::rng::Rng;
 use crate::world::{Order, World};
-use crate::{audits, check, host, liveness, nemesis, net, operator, roles, seal, trace};
+use crate::{audits, check, host, liveness, nemesis, operator, roles, seal, trace};
 
 /// Longest a simulation may take, in its own time.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -68,52 +70,33 @@ pub fn run(plan: Plan, folder: &std::path::Path) -> Report {
         coffer::chaos::take_time(move |_| world.apply_takes());
     }
 
-    let mut sim = turmoil::Builder::new()
-        .rng_seed(world.plan.seed)
-        .simulation_duration(LONGEST + Duration::from_secs(60))
-        .tick_duration(Duration::from_millis(1))
-        .enable_random_order()
-        .build();
+    let mut hosts = Hosts::new(Rng::new(world.plan.seed, "order"));
     for slot in &world.slots {
         let (world, id) = (world.clone(), slot.id);
-        sim.host(world.names[id.0].clone(), move || host::run(world.clone(), id));
-    }
-    // Those that join later are not there yet.
-    for cluster in 0..world.plan.sizes.len() {
-        for spare in world.plan.all_of(cluster).into_iter().skip(world.plan.sizes[cluster]) {
-            world.order(Order::Down(spare, Loss::Process));
-        }
+        hosts.add(id, move || Box::pin(host::run(world.clone(), id)));
     }
     let (done, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let clients = Clients::new(world.clone());
     {
         let (world, clients, done) = (world.clone(), clients.clone(), done.clone());
-        sim.host("clients", move || {
-            let (world, clients, done) = (world.clone(), clients.clone(), done.clone());
-            async move {
-                let _inbox = world.net.listen(world.plan.clients_host());
-                if let Err(why) = story(&world, &clients).await {
-                    world.fail(why);
-                }
-                done.store(true, Ordering::Relaxed);
-                std::future::pending().await
-            }
-        });
+        hosts.add(world.plan.clients_host(), move || Box::pin(story(world.clone(), clients.clone(), done.clone())));
     }
+    // Those that join later are not there yet.
+    world.slots.iter().filter(|slot| slot.is_wanted()).for_each(|slot| hosts.start(slot.id));
+    hosts.start(world.plan.clients_host());
     let mut restarts: Vec<(Duration, HostId)> = Vec::new();
     while !done.load(Ordering::Relaxed) && !ended.load(Ordering::Relaxed) {
-        if let Err(error) = sim.step() {
-            world.fail(format!("a host's software ended: {error}"));
+        for why in hosts.step() {
+            world.fail(format!("a host's software ended: {why}"));
         }
-        let now = sim.elapsed();
-        net::stepped(now);
+        let now = hosts.elapsed();
         for order in world.orders() {
-            carry_out(&mut sim, &world, order, now, &mut restarts);
+            carry_out(&mut hosts, &world, order, now, &mut restarts);
         }
         let due: Vec<HostId> = restarts.iter().filter(|(at, _)| *at <= now).map(|(_, host)| *host).collect();
         restarts.retain(|(at, _)| *at > now);
         for host in due {
-            carry_out(&mut sim, &world, Order::Start(host), now, &mut restarts);
+            carry_out(&mut hosts, &world, Order::Start(host), now, &mut restarts);
         }
         let wrong = world.invariants.lock().expect("no holder of this lock panics").after_step(&world.slots);
         wrong.into_iter().for_each(|why| world.fail(why));
@@ -134,7 +117,7 @@ pub fn run(plan: Plan, folder: &std::path::Path) -> Report {
     if world.failures().is_empty() && world.plan.audits {
         audits::check(&world.audit_file, &clients.answered(), &world.shares()).unwrap_or_else(|why| world.fail(why));
     }
-    let elapsed = sim.elapsed();
+    let elapsed = hosts.elapsed();
     let report = Report {
         failures: world.failures(),
         elapsed,
@@ -142,20 +125,20 @@ pub fn run(plan: Plan, folder: &std::path::Path) -> Report {
         faults: format!("{:?}", world.done.lock().expect("no holder of this lock panics")),
     };
     // Nothing is left to run: its tasks would only be dropped one by one.
-    std::mem::forget(sim);
+    std::mem::forget(hosts);
     report
 }
 
-fn carry_out(sim: &mut turmoil::Sim<'_>, world: &Arc<World>, order: Order, now: Duration, restarts: &mut Vec<(Duration, HostId)>) {
-    let (Order::End(host, _) | Order::Down(host, _) | Order::Start(host) | Order::Wipe(host)) = order;
-    let (slot, name) = (world.slot(host), world.names[host.0].as_str());
+fn carry_out(hosts: &mut Hosts, world: &Arc<World>, order: Order, now: Duration, restarts: &mut Vec<(Duration, HostId)>) {
+    let (Order::End(host, _) | Order::Down(host, _) | Order::Start(host) | Order::Wipe(host) | Order::Hold(host, _)) = order;
+    let slot = world.slot(host);
     trace::as_host(host, || {
         trace::line(format_args!("{order:?}"));
         match order {
             Order::End(_, loss) | Order::Down(_, loss) => {
                 world.net.end(host, loss);
                 slot.ended(loss);
-                sim.crash(name);
+                hosts.end(host);
                 world.invariants.lock().expect("no holder of this lock panics").ended(host);
                 if matches!(order, Order::End(..)) && slot.is_wanted() {
                     restarts.push((now + SUPERVISED, host));
@@ -164,15 +147,19 @@ fn carry_out(sim: &mut turmoil::Sim<'_>, world: &Arc<World>, order: Order, now: 
             Order::Wipe(_) => {
                 world.net.darken(host);
                 slot.wipe();
-                sim.crash(name);
+                hosts.end(host);
                 let mut invariants = world.invariants.lock().expect("no holder of this lock panics");
                 invariants.ended(host);
                 invariants.wiped(host);
             }
             Order::Start(_) => {
-                if slot.is_wanted() && slot.running().is_none() && !sim.is_host_running(name) {
-                    sim.bounce(name);
+                if slot.is_wanted() && slot.running().is_none() && !hosts.runs(host) {
+                    hosts.start(host);
                 }
+            }
+            Order::Hold(_, is_held) => {
+                slot.is_held.store(is_held && hosts.runs(host), Ordering::Relaxed);
+                hosts.hold(host, is_held);
             }
         }
     });
@@ -198,8 +185,18 @@ fn watch_panics() {
     }));
 }
 
-/// What happens, in order.
-async fn story(world: &Arc<World>, clients: &Arc<Clients>) -> Result<(), String> {
+/// What happens, on the clients' host.
+async fn story(world: Arc<World>, clients: Arc<Clients>, done: Arc<AtomicBool>) -> Result<(), String> {
+    let _inbox = world.net.listen(world.plan.clients_host());
+    if let Err(why) = chapters(&world, &clients).await {
+        world.fail(why);
+    }
+    done.store(true, Ordering::Relaxed);
+    std::future::pending().await
+}
+
+/// Its parts, in order.
+async fn chapters(world: &Arc<World>, clients: &Arc<Clients>) -> Result<(), String> {
     for cluster in 0..world.plan.sizes.len() {
         operator::found(world, cluster).await?;
     }

@@ -13,7 +13,7 @@ use crate::{os_random, run, trace};
 pub const HELP: &str = "sim --seeds=1..20 [--twice] [--jobs=1]   runs each of them (the last too), or twice and compares what happened
     [--with=force,rotate]                only those in which all of these faults may happen (tests/sim/plan.rs)
 sim --seed=7 [--trace=FILE] [--debug]    runs one in this process
-sim --bank=1..57 [--seeds=1..20]         plants each bug and looks for a seed that finds it";
+sim --bank=1..63 [--seeds=1..20]         plants each bug and looks for a seed that finds it";
 
 /// Longest a seed may take, in real time.
 const PATIENCE: Duration = Duration::from_secs(600);

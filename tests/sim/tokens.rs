@@ -9,8 +9,9 @@ use jepsen::core::{Kind, Op, Value};
 use serde_json::json;
 
 use crate::clients::{Clients, REVOKED, Told, USES, WRAP};
-use crate::net::HostId;
+use crate::net::{HostId, now};
 use crate::operator::active;
+use crate::plan::Fault;
 use crate::rng::Rng;
 use crate::transport::raw;
 
@@ -55,19 +56,32 @@ impl Clients {
         self.histories.end(USES, &begun, kind, argument, &why, &mut process);
     }
 
-    /// Has a token make another, revokes the first, and tries the second.
+    /// Has a token make another, revokes the first in some way, and tries the second: it went with the first, unless it is nobody's child.
     pub async fn end_family(self: Arc<Self>, cluster: usize, mut rng: Rng) {
         let kind = if rng.permille(300) { "batch" } else { "service" };
-        let body = |policy: &str, kind: &str| json!({ "policies": [policy], "ttl": "1h", "type": kind });
+        let is_orphan = kind == "service" && rng.permille(250);
+        let belief = self.world.belief(cluster);
+        let body =
+            |policy: &str, kind: &str, is_orphan: bool| json!({ "policies": [policy], "ttl": "1h", "type": kind, "no_parent": is_orphan });
         let host = self.any_host(cluster, &mut rng);
-        let told = self.told(host, "POST", "auth/token/create", &self.token(cluster), &body("root", "service")).await;
-        let Some(parent) = told.token() else { return };
-        let told = self.told(self.any_host(cluster, &mut rng), "POST", "auth/token/create", &parent, &body("default", kind)).await;
+        let told = self.told(host, "POST", "auth/token/create", &self.token(cluster), &body("root", "service", false)).await;
+        let (Some(parent), Some(accessor)) = (told.token(), told.accessor()) else { return };
+        let told =
+            self.told(self.any_host(cluster, &mut rng), "POST", "auth/token/create", &parent, &body("default", kind, is_orphan)).await;
         let Some(child) = told.token() else { return };
         rest(&mut rng, 1000).await;
-        let told = self.told(self.any_host(cluster, &mut rng), "POST", "auth/token/revoke-self", &parent, &json!({})).await;
+        let root = self.token(cluster);
+        let (way, by, body) = match rng.below(3) {
+            0 => ("revoke-self", &parent, json!({})),
+            1 => ("revoke", &root, json!({ "token": parent })),
+            _ => ("revoke-accessor", &root, json!({ "accessor": accessor })),
+        };
+        let told = self.told(self.any_host(cluster, &mut rng), "POST", &format!("auth/token/{way}"), by, &body).await;
         if !matches!(told, Told::Done(_)) {
             return;
+        }
+        if is_orphan {
+            return self.is_good((cluster, belief), &child, way, rng).await;
         }
         let name = Value::from(self.fresh());
         for _ in 0..3 {
@@ -83,8 +97,50 @@ impl Clients {
         }
     }
 
+    /// An orphan outlives the token that made it.
+    async fn is_good(&self, (cluster, belief): (usize, Option<u64>), orphan: &str, way: &str, mut rng: Rng) {
+        rest(&mut rng, 2000).await;
+        let host = self.any_host(cluster, &mut rng);
+        let told = self.told(host, "GET", "auth/token/lookup-self", orphan, &serde_json::Value::Null).await;
+        if matches!(told, Told::Refused(403, _)) && self.world.still_believes(cluster, belief) {
+            self.world.fail(format!("an orphan went with the token that made it, after {way}"));
+        }
+    }
+
+    /// Has an answer wrapped, and tries once to open it, about when its time is over.
+    async fn leave_wrapped(&self, cluster: usize, mut rng: Rng) {
+        // Which of the clocks counts is not known here.
+        if self.world.plan.may(Fault::Clock) {
+            return;
+        }
+        let (belief, life) = (self.world.belief(cluster), Duration::from_secs(SHORT + 1));
+        let asked = now();
+        let mut request: RawRequest = raw("POST", "sys/wrapping/wrap", Some(&self.token(cluster)), &json!({ "v": 1 }));
+        request.headers.push(("x-vault-wrap-ttl".to_owned(), format!("{}s", life.as_secs()).into_bytes()));
+        let Told::Done(answer) = self.told_of(self.any_host(cluster, &mut rng), request).await else { return };
+        let end = now() + life;
+        let Some(secret) = answer["wrap_info"]["token"].as_str() else { return };
+        rest(&mut rng, 5000).await;
+        // With the token that holds it, or with another.
+        let root = self.token(cluster);
+        let (token, body) = if rng.permille(500) { (secret, json!({})) } else { (root.as_str(), json!({ "token": secret })) };
+        let tried = now();
+        match self.told(self.any_host(cluster, &mut rng), "POST", "sys/wrapping/unwrap", token, &body).await {
+            Told::Done(_) if tried > end => {
+                self.world.fail(format!("a wrapped answer opened {} ms after its end", (tried - end).as_millis()))
+            }
+            Told::Refused(400 | 403, why) if now() < asked + life && self.world.still_believes(cluster, belief) => {
+                self.world.fail(format!("a wrapped answer was gone {} ms before its end: {why}", (asked + life - now()).as_millis()));
+            }
+            _ => {}
+        }
+    }
+
     /// Has an answer wrapped, which several try to open.
     pub async fn open_wrapped(self: Arc<Self>, cluster: usize, mut rng: Rng) {
+        if rng.permille(250) {
+            return self.leave_wrapped(cluster, rng).await;
+        }
         let (name, payload) = (self.fresh(), self.fresh());
         let here = (cluster, self.world.belief(cluster));
         let mut process = self.histories.process();

@@ -8,11 +8,9 @@ use std::io::{BufWriter, Write as _};
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing::span::{Attributes, Id};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
-use tracing_subscriber::registry::LookupSpan;
 
 use crate::net::{Fate, HostId, now};
 
@@ -29,7 +27,6 @@ const LAST: usize = 60;
 thread_local! {
     static TRACE: RefCell<Option<Trace>> = const { RefCell::new(None) };
     static HOST: Cell<Option<HostId>> = const { Cell::new(None) };
-    static ENTERED: RefCell<Vec<Option<HostId>>> = const { RefCell::new(Vec::new()) };
     static NAMES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -63,7 +60,7 @@ pub fn host() -> Option<HostId> {
     HOST.get()
 }
 
-/// Runs `act` as `host`: what happens to a host from outside.
+/// Runs `act` as `host`.
 pub fn as_host<T>(host: HostId, act: impl FnOnce() -> T) -> T {
     let before = HOST.replace(Some(host));
     let done = act();
@@ -115,9 +112,6 @@ pub fn message(from: HostId, to: HostId, what: &'static str, fate: &Fate) {
 /// The product's lines.
 struct Lines(Level);
 
-/// A host's span, which turmoil enters while it runs.
-struct Named(Option<HostId>);
-
 #[derive(Default)]
 struct Fields {
     message: String,
@@ -139,46 +133,16 @@ impl Visit for Fields {
     }
 }
 
-impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for Lines {
+impl<S: Subscriber> Layer<S> for Lines {
     fn max_level_hint(&self) -> Option<LevelFilter> {
         Some(LevelFilter::from_level(self.0))
-    }
-
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        if attributes.metadata().name() != "node" || !attributes.metadata().target().starts_with("turmoil") {
-            return;
-        }
-        let mut fields = Fields::default();
-        attributes.record(&mut fields);
-        let named = fields.rest.trim_start().trim_start_matches("name=").trim_matches('"').to_owned();
-        let host = NAMES.with_borrow(|names| names.iter().position(|name| *name == named)).map(HostId);
-        if let Some(span) = context.span(id) {
-            span.extensions_mut().insert(Named(host));
-        }
-    }
-
-    fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-        if let Some(span) = context.span(id)
-            && let Some(Named(host)) = span.extensions().get::<Named>()
-        {
-            // Tasks carry the span that they were made in along, so the same host is entered more than once.
-            ENTERED.with_borrow_mut(|entered| entered.push(HOST.replace(*host)));
-        }
-    }
-
-    fn on_exit(&self, id: &Id, context: Context<'_, S>) {
-        if let Some(span) = context.span(id)
-            && span.extensions().get::<Named>().is_some()
-        {
-            HOST.set(ENTERED.with_borrow_mut(Vec::pop).flatten());
-        }
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let (target, level) = (event.metadata().target(), event.metadata().level());
         // openraft tells more than anyone needs, with times that are the machine's: read, but not compared.
         let is_ours = target.starts_with("coffer");
-        if target.starts_with("turmoil") || (!is_ours && *level > Level::WARN) {
+        if !is_ours && *level > Level::WARN {
             return;
         }
         let mut fields = Fields::default();

@@ -58,6 +58,8 @@ pub struct Slot {
     pub has_lost_log: AtomicBool,
     /// It was made to fail: it may end by itself.
     pub is_doomed: AtomicBool,
+    /// Its process stands still.
+    pub is_held: AtomicBool,
     /// Applying entries takes so many milliseconds more.
     pub is_late_by_ms: AtomicU64,
     state: Mutex<SlotState>,
@@ -108,6 +110,7 @@ impl Slot {
     /// Its node has ended, and this is what is left.
     pub fn ended(&self, loss: Loss) {
         self.is_doomed.store(false, Ordering::Relaxed);
+        self.is_held.store(false, Ordering::Relaxed);
         let mut state = self.state();
         state.running = None;
         let pending = state.store.pending() as u64;
@@ -120,6 +123,7 @@ impl Slot {
     /// Everything it had is gone.
     pub fn wipe(&self) {
         self.has_lost_log.store(false, Ordering::Relaxed);
+        self.is_held.store(false, Ordering::Relaxed);
         let mut state = self.state();
         state.running = None;
         state.store = Arc::new(MemStore::new());
@@ -141,6 +145,8 @@ pub enum Order {
     Start(HostId),
     /// Everything on it goes.
     Wipe(HostId),
+    /// Its process stands still from now on, or goes on.
+    Hold(HostId, bool),
 }
 
 /// Everything that hosts share: the simulation itself.
@@ -189,6 +195,7 @@ impl World {
             clock: Arc::default(),
             has_lost_log: AtomicBool::new(false),
             is_doomed: AtomicBool::new(false),
+            is_held: AtomicBool::new(false),
             is_late_by_ms: AtomicU64::new(0),
             state: Mutex::new(SlotState {
                 store: Arc::new(MemStore::new()),

@@ -133,7 +133,11 @@ impl MountTable {
         let mut row = self.requested_row(call)?;
         mount_config::change(&mut row, self.class, &mount_config::section(data, "config")?)?;
         mount_config::check_new_ttls(&row.config, self.mounts.system_ttls())?;
-        let scope = if data.flag("local")?.unwrap_or(false) { Scope::Local } else { Scope::Shared };
+        let scope = if data.flag("local")?.unwrap_or(false) && !(self.class == MountClass::Auth && bug!(63)) {
+            Scope::Local
+        } else {
+            Scope::Shared
+        };
         move_epoch(txn, scope)?;
         self.fresh()?.check_free(&mounts::full_path(self.class, path)).map_err(|clash| EngineError::invalid(clash.to_string()))?;
         for scope in [Scope::Local, Scope::Shared] {

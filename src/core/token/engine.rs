@@ -145,7 +145,7 @@ impl TokenEngine {
         let spec = TokenSpec {
             id: asked.id.map(Secret::new),
             kind,
-            parent: (!is_orphan).then_some(parent_key),
+            parent: (!is_orphan || bug!(61)).then_some(parent_key),
             path,
             display_name: asked.display_name,
             policies,
@@ -204,6 +204,11 @@ impl TokenEngine {
             None if by == By::Accessor => Ok(Reply::empty().warn("No token found with this accessor")),
             None => Ok(Reply::empty()),
             Some((found, _)) if found.entry.is_batch => Err(EngineError::invalid("batch tokens cannot be revoked")),
+            #[cfg(feature = "chaos")]
+            Some((found, _)) if by == By::Accessor && bug!(59) => {
+                txn.delete(keys::token_accessor(&found.entry.accessor));
+                Ok(Reply::empty())
+            }
             Some((found, _)) => {
                 self.tokens.revoke(txn, &found.key, call.now)?;
                 Ok(Reply::empty())

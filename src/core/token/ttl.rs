@@ -74,7 +74,9 @@ pub fn grant(limits: Limits, terms: &Terms, asked: Ttl, issued: Timestamp, now: 
         terms.period_secs.min(limits.max.0)
     } else {
         let max = if terms.max_secs > 0 { terms.max_secs.min(limits.max.0) } else { limits.max.0 };
-        ends.push((issued.plus(Ttl(max)), max));
+        if issued == now || !bug!(62) {
+            ends.push((issued.plus(Ttl(max)), max));
+        }
         [asked.0, terms.default_secs, limits.default.0].into_iter().find(|secs| *secs > 0).unwrap_or(limits.max.0)
     };
     if terms.explicit_max_secs > 0 && (issued == now || !bug!(43)) {
