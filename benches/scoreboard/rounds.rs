@@ -115,7 +115,8 @@ impl Rounds {
                 turn.void.get_or_insert_with(|| format!("{NOISE}: {what}"));
             }
         }
-        self.probes.extend([Some(before), after.ok()].into_iter().flatten());
+        self.probes.push(before);
+        self.probes.extend(after.ok());
         differs.is_none()
     }
 

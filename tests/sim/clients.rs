@@ -76,20 +76,27 @@ impl Told {
         }
     }
 
-    /// The token that was made, if one was for certain.
-    pub fn token(&self) -> Option<String> {
+    /// A text of the answer, if it was done for certain.
+    fn text(&self, part: &str, field: &str) -> Option<String> {
         match self {
-            Self::Done(answer) => answer["auth"]["client_token"].as_str().map(str::to_owned),
+            Self::Done(answer) => answer[part][field].as_str().map(str::to_owned),
             _ => None,
         }
     }
 
+    /// The token that was made.
+    pub fn token(&self) -> Option<String> {
+        self.text("auth", "client_token")
+    }
+
     /// Its accessor.
     pub fn accessor(&self) -> Option<String> {
-        match self {
-            Self::Done(answer) => answer["auth"]["accessor"].as_str().map(str::to_owned),
-            _ => None,
-        }
+        self.text("auth", "accessor")
+    }
+
+    /// The token that opens what was wrapped.
+    pub fn wrapping_token(&self) -> Option<String> {
+        self.text("wrap_info", "token")
     }
 }
 

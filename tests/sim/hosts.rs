@@ -50,7 +50,6 @@ struct Process {
     /// What it began with runs in here, as it need not be fit for other threads.
     main_set: LocalSet,
     main: Option<JoinHandle<Result<(), String>>>,
-    is_held: bool,
     /// How much time it was held for.
     behind: Duration,
 }
@@ -93,21 +92,14 @@ impl Hosts {
         trace::as_host(id, || host.process = None);
     }
 
-    /// It stands still from now on, or goes on.
-    pub fn hold(&mut self, id: HostId, is_held: bool) {
-        if let Some(process) = &mut self.host(id).process {
-            process.is_held = is_held;
-        }
-    }
-
-    /// Lets time pass; says what ended by itself, and must not.
-    pub fn step(&mut self) -> Vec<String> {
+    /// Lets time pass, in which those stand still that `is_held` names; says what ended by itself, and must not.
+    pub fn step(&mut self, is_held: impl Fn(HostId) -> bool) -> Vec<String> {
         let mut order: Vec<usize> = (0..self.hosts.len()).collect();
         self.order.shuffle(&mut order);
         let mut wrong = Vec::new();
         for at in order {
             let Host { id, process: Some(process), .. } = &mut self.hosts[at] else { continue };
-            if process.is_held {
+            if is_held(*id) {
                 process.behind += STEP;
                 continue;
             }
@@ -128,7 +120,7 @@ impl Process {
         runtime.block_on(async { tokio::time::sleep(STEP).await });
         let main_set = LocalSet::new();
         let main = main_set.spawn_local(software());
-        Self { runtime, main_set, main: Some(main), is_held: false, behind: Duration::ZERO }
+        Self { runtime, main_set, main: Some(main), behind: Duration::ZERO }
     }
 
     fn step(&mut self, elapsed: Duration) -> Result<(), String> {

@@ -86,7 +86,8 @@ pub fn run(plan: Plan, folder: &std::path::Path) -> Report {
     hosts.start(world.plan.clients_host());
     let mut restarts: Vec<(Duration, HostId)> = Vec::new();
     while !done.load(Ordering::Relaxed) && !ended.load(Ordering::Relaxed) {
-        for why in hosts.step() {
+        let is_held = |host: HostId| world.slots.get(host.0).is_some_and(|slot| slot.is_held.load(Ordering::Relaxed));
+        for why in hosts.step(is_held) {
             world.fail(format!("a host's software ended: {why}"));
         }
         let now = hosts.elapsed();
@@ -159,7 +160,6 @@ fn carry_out(hosts: &mut Hosts, world: &Arc<World>, order: Order, now: Duration,
             }
             Order::Hold(_, is_held) => {
                 slot.is_held.store(is_held && hosts.runs(host), Ordering::Relaxed);
-                hosts.hold(host, is_held);
             }
         }
     });

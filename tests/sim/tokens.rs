@@ -107,6 +107,13 @@ impl Clients {
         }
     }
 
+    /// Has `payload` wrapped for as long as `life`, in whole seconds.
+    async fn wrap(&self, cluster: usize, payload: i64, life: Duration, rng: &mut Rng) -> Told {
+        let mut request: RawRequest = raw("POST", "sys/wrapping/wrap", Some(&self.token(cluster)), &json!({ "v": payload }));
+        request.headers.push(("x-vault-wrap-ttl".to_owned(), format!("{}s", life.as_secs()).into_bytes()));
+        self.told_of(self.any_host(cluster, rng), request).await
+    }
+
     /// Has an answer wrapped, and tries once to open it, about when its time is over.
     async fn leave_wrapped(&self, cluster: usize, mut rng: Rng) {
         // Which of the clocks counts is not known here.
@@ -115,15 +122,13 @@ impl Clients {
         }
         let (belief, life) = (self.world.belief(cluster), Duration::from_secs(SHORT + 1));
         let asked = now();
-        let mut request: RawRequest = raw("POST", "sys/wrapping/wrap", Some(&self.token(cluster)), &json!({ "v": 1 }));
-        request.headers.push(("x-vault-wrap-ttl".to_owned(), format!("{}s", life.as_secs()).into_bytes()));
-        let Told::Done(answer) = self.told_of(self.any_host(cluster, &mut rng), request).await else { return };
+        let told = self.wrap(cluster, 1, life, &mut rng).await;
         let end = now() + life;
-        let Some(secret) = answer["wrap_info"]["token"].as_str() else { return };
+        let Some(secret) = told.wrapping_token() else { return };
         rest(&mut rng, 5000).await;
         // With the token that holds it, or with another.
         let root = self.token(cluster);
-        let (token, body) = if rng.permille(500) { (secret, json!({})) } else { (root.as_str(), json!({ "token": secret })) };
+        let (token, body) = if rng.permille(500) { (secret.as_str(), json!({})) } else { (root.as_str(), json!({ "token": secret })) };
         let tried = now();
         match self.told(self.any_host(cluster, &mut rng), "POST", "sys/wrapping/unwrap", token, &body).await {
             Told::Done(_) if tried > end => {
@@ -146,14 +151,8 @@ impl Clients {
         let mut process = self.histories.process();
         let both = Value::pair(name, payload);
         let begun = self.histories.record(WRAP, Op::invoke(process, "wrap", both.clone()));
-        let mut request: RawRequest = raw("POST", "sys/wrapping/wrap", Some(&self.token(cluster)), &json!({ "v": payload }));
-        request.headers.push(("x-vault-wrap-ttl".to_owned(), b"1h".to_vec()));
-        let told = self.told_of(self.any_host(cluster, &mut rng), request).await;
-        let secret = match &told {
-            Told::Done(answer) => answer["wrap_info"]["token"].as_str().map(str::to_owned),
-            _ => None,
-        };
-        let Some(secret) = secret else {
+        let told = self.wrap(cluster, payload, Duration::from_secs(3600), &mut rng).await;
+        let Some(secret) = told.wrapping_token() else {
             return self.histories.end(WRAP, &begun, Kind::Info, both, "nothing to open", &mut process);
         };
         self.histories.end(WRAP, &begun, Kind::Ok, both, "", &mut process);
