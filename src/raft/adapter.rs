@@ -193,7 +193,7 @@ impl RaftStateMachine<Types> for StateMachine {
         let (shelf, store, meta) = (self.shelf.clone(), self.store.clone(), meta.clone());
         let installed = off_thread(move || -> io::Result<SnapshotMeta> {
             store.install(&shelf.movable(&files)?).map_err(io::Error::other)?;
-            if stored_state(&*store)?.0 != meta.last_log_id {
+            if stored_state(&*store)? != (meta.last_log_id, meta.last_membership.clone()) {
                 return Err(io::Error::other("the snapshot is of another moment than its head says"));
             }
             store.flush().map_err(io::Error::other)?;

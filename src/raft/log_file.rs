@@ -5,7 +5,6 @@
 //! The mark says how far the log is known to be durable. It is written after each sync, so it never runs ahead of the log;
 //! a log that ends before it has lost something that this node acknowledged. Not here: who writes when (`log_thread`).
 
-use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,12 +12,12 @@ use std::sync::Arc;
 use bytes::{Buf, BufMut, Bytes};
 
 use super::disk::{Depth, Disk, DiskFile, Open};
-use super::entry::{Malformed, get_entry, get_log_id, get_log_id_opt, get_vote, put_log_id_opt, put_vote};
+use super::entry::{get_entry, put_log_id_opt, put_vote};
 use super::log_sync::LogSync;
 use super::types::{Entry, LogId, Vote};
 
 /// A segment is closed at this size: small enough that purging gives space back in good steps.
-pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+pub const SEGMENT_BYTES: u64 = if cfg!(feature = "sim") { 64 * 1024 } else { 64 * 1024 * 1024 };
 /// Length and checksum before each record.
 pub const FRAME_HEAD: usize = 8;
 /// No record is near this; a longer length is damage.
@@ -53,26 +52,13 @@ pub struct Slot {
     pub len: u32,
 }
 
-/// What the files say.
-#[derive(Default)]
-pub struct Recovered {
-    pub slots: VecDeque<Slot>,
-    pub vote: Option<Vote>,
-    pub committed: Option<LogId>,
-    pub purged: Option<LogId>,
-    /// Segments and the highest index that each ever held.
-    pub segments: VecDeque<(u64, u64)>,
-    /// Where the next frame goes.
-    pub end: Place,
-}
-
 /// The path of a segment.
 pub fn segment_path(folder: &Path, segment: u64) -> PathBuf {
     folder.join(format!("{segment:016x}.log"))
 }
 
 /// The segments in `folder`, in their order; other files there are none of ours.
-fn segments(disk: &dyn Disk, folder: &Path) -> io::Result<Vec<u64>> {
+pub fn segments(disk: &dyn Disk, folder: &Path) -> io::Result<Vec<u64>> {
     let names = disk.names(folder)?;
     let number = |name: &String| name.strip_suffix(".log").and_then(|hex| u64::from_str_radix(hex, 16).ok());
     let mut numbers: Vec<u64> = names.iter().filter_map(number).collect();
@@ -110,7 +96,7 @@ pub fn head_frame(vote: Option<&Vote>, committed: Option<&LogId>, purged: Option
 }
 
 /// Takes one frame off `from`; `None` if there is no whole and undamaged one.
-fn take_frame(from: &mut Bytes) -> Option<Bytes> {
+pub fn take_frame(from: &mut Bytes) -> Option<Bytes> {
     let mut head = from.get(..FRAME_HEAD)?;
     let (len, crc) = (head.get_u32() as usize, head.get_u32());
     if len == 0 || len > RECORD_BYTES_MAX || from.len() < FRAME_HEAD + len {
@@ -155,111 +141,8 @@ pub fn read_entry(file: &dyn DiskFile, slot: &Slot) -> io::Result<Entry> {
     get_entry(&mut record).map_err(|error| damaged(&error.to_string()))
 }
 
-fn damaged(what: &str) -> io::Error {
+pub fn damaged(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
-}
-
-/// Reads all segments in `folder` and cuts a torn tail off the last one.
-///
-/// # Errors
-/// If the files cannot be read, or are damaged elsewhere than at their end.
-pub fn recover(disk: &dyn Disk, folder: &Path) -> io::Result<Recovered> {
-    let numbers = segments(disk, folder)?;
-    let mut found = Recovered::default();
-    for (nth, &segment) in numbers.iter().enumerate() {
-        let is_last = nth + 1 == numbers.len();
-        if nth > 0 && numbers[nth - 1] + 1 != segment {
-            return Err(damaged("a segment of the raft log is missing"));
-        }
-        let path = segment_path(folder, segment);
-        let bytes = Bytes::from(disk.read(&path)?);
-        let good = found.replay(segment, bytes.clone())?;
-        if good == 0 || good < bytes.len() as u64 {
-            if !is_last {
-                return Err(damaged("a closed segment of the raft log is damaged"));
-            }
-            let rest = &bytes[usize::try_from(good).expect("a segment fits in memory")..];
-            if rest.iter().any(|byte| *byte != 0) {
-                tracing::warn!(segment, bytes = rest.len(), "the end of the raft log was torn and is cut off");
-            }
-            if good == 0 {
-                // Torn while it was begun: the one before is still the last.
-                disk.remove(&path)?;
-                break;
-            }
-            let file = disk.open(&path, Open::Write)?;
-            file.cut(good)?;
-            file.sync(Depth::All)?;
-        }
-        found.end = Place { segment, at: good };
-    }
-    if let (Some(first), purged) = (found.slots.front(), found.purged.map_or(0, |id| id.index + 1))
-        && first.id.index > purged
-    {
-        return Err(damaged("the raft log begins after what was purged"));
-    }
-    Ok(found)
-}
-
-impl Recovered {
-    /// Replays a segment; returns how many of its bytes are good.
-    fn replay(&mut self, segment: u64, mut bytes: Bytes) -> io::Result<u64> {
-        let whole = bytes.len();
-        loop {
-            let at = (whole - bytes.len()) as u64;
-            let Some(mut record) = take_frame(&mut bytes) else { return Ok(at) };
-            if at == 0 {
-                if record[0] != kind::HEAD {
-                    return Err(damaged("a segment of the raft log has no head"));
-                }
-                self.segments.push_back((segment, 0));
-            }
-            let len = u32::try_from(record.len()).expect("bounded when the frame was taken");
-            self.replay_record(&mut record, Place { segment, at }, len).map_err(|error| damaged(&error.to_string()))?;
-        }
-    }
-
-    fn replay_record(&mut self, record: &mut Bytes, place: Place, len: u32) -> Result<(), Malformed> {
-        match record.try_get_u8()? {
-            kind::HEAD => {
-                if record.try_get_u8()? != FORMAT {
-                    return Err(Malformed::Unknown("log format"));
-                }
-                if record.try_get_u8()? == 1 {
-                    self.vote = Some(get_vote(record)?);
-                }
-                self.committed = get_log_id_opt(record)?;
-                self.purged = get_log_id_opt(record)?;
-            }
-            kind::ENTRY => {
-                let id = get_log_id(record)?;
-                if self.slots.back().is_some_and(|last| last.id.index + 1 != id.index) {
-                    return Err(Malformed::Unknown("entry: its index does not follow"));
-                }
-                self.slots.push_back(Slot { id, place, len });
-                if let Some((_, highest)) = self.segments.back_mut() {
-                    *highest = id.index.max(*highest);
-                }
-            }
-            kind::VOTE => self.vote = Some(get_vote(record)?),
-            kind::COMMITTED => self.committed = get_log_id_opt(record)?,
-            kind::TRUNCATE => {
-                let keep = get_log_id_opt(record)?.map(|id| id.index);
-                while self.slots.back().is_some_and(|last| Some(last.id.index) > keep) {
-                    self.slots.pop_back();
-                }
-            }
-            kind::PURGE => {
-                let upto = get_log_id(record)?;
-                while self.slots.front().is_some_and(|first| first.id.index <= upto.index) {
-                    self.slots.pop_front();
-                }
-                self.purged = Some(upto);
-            }
-            _ => return Err(Malformed::Unknown("record")),
-        }
-        Ok(())
-    }
 }
 
 /// The low-water mark: two copies, written in turn, so that one is always whole.

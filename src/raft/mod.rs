@@ -14,6 +14,7 @@ mod fatal;
 mod handle;
 mod log;
 mod log_file;
+mod log_recovery;
 mod log_state;
 mod log_sync;
 mod log_thread;

@@ -1,5 +1,6 @@
 //! What the log promises: nothing acknowledged is lost unnoticed.
 
+use std::path::PathBuf;
 use std::sync::Condvar;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,6 +8,7 @@ use openraft::type_config::TypeConfigExt;
 use openraft::{EntryPayload, RaftLogReader};
 
 use super::super::disk::{DiskFile, SystemDisk};
+use super::super::log_file::FRAME_HEAD;
 use super::super::types::{Payload, log_id as id};
 use super::*;
 
@@ -160,6 +162,48 @@ async fn full_segments_are_closed_and_removed_once_purged() {
     let mut store = reopen(folder.path(), None).unwrap();
     assert_eq!(indexes(&mut store).await.first(), Some(&(1, 71)));
     assert_eq!(store.get_log_reader().await.read_vote().await.unwrap(), Some(Vote::new_committed(2, 1)));
+}
+
+/// A log of three segments, and the paths of all.
+async fn three_segments() -> (tempfile::TempDir, LogStore, [PathBuf; 3]) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = reopen(folder.path(), None).unwrap();
+    for index in 0..10 {
+        let payload = EntryPayload::Normal(Payload(vec![7; 16 * 1024 * 1024].into()));
+        append(&mut store, [Entry { log_id: id(1, index), payload }]).await;
+    }
+    let paths = [1, 2, 3].map(|segment| segment_path(&folder.path().join(LOG), segment));
+    (folder, store, paths)
+}
+
+#[tokio::test]
+async fn a_purged_segment_that_a_loss_of_power_brought_back_is_removed() {
+    let (folder, mut store, [first, second, _]) = three_segments().await;
+    let copy = folder.path().join("copy");
+    std::fs::copy(&first, &copy).unwrap();
+    store.purge(id(1, 8)).await.unwrap();
+    store.control().stop().await;
+    assert!(!first.exists() && !second.exists());
+    std::fs::rename(copy, &first).unwrap();
+    let mut store = reopen(folder.path(), None).unwrap();
+    assert_eq!(indexes(&mut store).await, vec![(1, 9)]);
+    assert!(!first.exists());
+}
+
+#[tokio::test]
+async fn a_log_that_lacks_a_segment_that_was_not_purged_does_not_open() {
+    let (folder, store, [first, second, third]) = three_segments().await;
+    store.control().stop().await;
+    std::fs::remove_file(second).unwrap();
+    let is_refused = || matches!(reopen(folder.path(), None), Err(StartError::Io { .. }));
+    assert!(is_refused());
+    // Nor if nothing follows but a head.
+    let whole = std::fs::read(&third).unwrap();
+    let head = FRAME_HEAD + u32::from_be_bytes(whole[..4].try_into().unwrap()) as usize;
+    std::fs::write(&third, &whole[..head]).unwrap();
+    std::fs::remove_file(folder.path().join("acknowledged")).unwrap();
+    assert!(is_refused());
+    assert!(first.exists(), "nothing is removed from a log that is damaged");
 }
 
 /// Lets the syncs of a log through one by one, and remembers them.
