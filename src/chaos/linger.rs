@@ -1,6 +1,7 @@
-//! Places where work may take long: the simulator, where it would take no time at all, says how long.
+//! What the simulator decides of how work goes: how long it takes at places where it would take no time at all, and whether those who
+//! want the same wait for one another.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,6 +10,20 @@ type Pace = Rc<dyn Fn(&'static str) -> Duration>;
 
 thread_local! {
     static PACE: RefCell<Option<Pace>> = const { RefCell::new(None) };
+}
+
+thread_local! {
+    static IS_DISORDERLY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From now on, writers of one row on this thread do not follow one another (`core::turns`): what keeps them right is left alone.
+pub fn be_disorderly(is_so: bool) {
+    IS_DISORDERLY.set(is_so);
+}
+
+/// Whether they do not.
+pub fn is_disorderly() -> bool {
+    IS_DISORDERLY.get()
 }
 
 /// From now on, work on this thread takes as long as `pace` says.

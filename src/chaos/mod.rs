@@ -27,7 +27,7 @@ pub use clock::{clock_offset_ms, set_clock_offset_ms};
 #[cfg(feature = "chaos")]
 pub use failpoints::{Action, Verdict, arm, hit, hits, hook, unhook};
 #[cfg(feature = "sim")]
-pub use linger::{linger, take_time};
+pub use linger::{be_disorderly, is_disorderly, linger, take_time};
 #[cfg(feature = "chaos")]
 pub use memory::{count, counted};
 #[cfg(feature = "chaos")]

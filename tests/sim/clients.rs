@@ -3,6 +3,7 @@
 //! An answer below 300 happened. A refusal that the API documents did not. Everything else is not known: for a read that is worth
 //! nothing, for a write it may have happened or happen yet.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -49,6 +50,10 @@ pub struct Clients {
     /// Values that were never written before.
     next: AtomicU64,
     answered: Mutex<Vec<Answered>>,
+    /// Secrets of one owner whose versions are known for certain: of each, whether it was destroyed.
+    pub owned: Mutex<BTreeMap<String, Vec<bool>>>,
+    /// Tokens of mounts that were disabled, and their clusters.
+    pub passing: Mutex<Vec<(usize, String)>>,
 }
 
 /// A request that was done, by its id.
@@ -110,6 +115,8 @@ impl Clients {
             working: AtomicU64::new(0),
             next: AtomicU64::new(1),
             answered: Mutex::default(),
+            owned: Mutex::default(),
+            passing: Mutex::default(),
         })
     }
 
@@ -204,6 +211,7 @@ impl Clients {
                 84..92 if is_origin => self.change_or_probe(host, &mut guarded, &mut rng, &mut process).await,
                 92 if is_origin => self.come_and_go(host).await,
                 94 if is_origin => self.aside(self.clone().patch_together(one)),
+                99 if is_origin => self.aside(self.clone().log_in_passing(one)),
                 98 => self.aside(self.clone().keep_to_itself(cluster, one)),
                 95 | 96 if is_origin => self.aside(self.clone().keep_secret(one)),
                 97 if is_origin && number == 0 => self.aside(self.clone().change_password(one)),

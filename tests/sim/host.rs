@@ -45,7 +45,7 @@ pub async fn run(world: Arc<World>, id: HostId) -> Result<(), String> {
     let assembly = match Assembly::start(ground).await {
         Ok(assembly) => assembly,
         Err(error) => {
-            trace::line(format_args!("did not start: {error}"));
+            trace::line(format_args!("did not start: {error:?}"));
             // A log that lost what it had acknowledged must not open; most disks of ours never lose that.
             let has_lost = slot.has_lost_log.load(Ordering::Relaxed);
             if matches!(error, raft::StartError::LogTooShort { .. } | raft::StartError::Raft(_)) && !has_lost {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::clients::{Clients, Told};
 use crate::net::now;
-use crate::operator::{BRIEF, OPEN, PASSWORD, READER};
+use crate::operator::{BRIEF, OPEN, PASSWORD, READER, SHUT};
 use crate::plan::Fault;
 use crate::rng::Rng;
 use crate::trace;
@@ -23,7 +23,8 @@ impl Clients {
         let body = json!({ "policies": [OPEN], "no_default_policy": true, "ttl": "1h" });
         let told = self.told(self.any_host(cluster, &mut rng), "POST", "auth/token/create", &self.token(cluster), &body).await;
         let Some(token) = told.token() else { return };
-        let ways = ["", "open/../", "open/x/../../", "open/%2e%2e/", "open/..%2f", "open/./../", "open//../", "OPEN/../"];
+        self.want_more(cluster, &token, &mut rng).await;
+        let ways = ["", "open/shut/", "open/../", "open/x/../../", "open/%2e%2e/", "open/..%2f", "open/./../", "open//../", "OPEN/../"];
         for _ in 0..3 {
             let way = rng.pick(&ways);
             let (method, body) = *rng.pick(&[("GET", "null"), ("POST", r#"{"data":{"v":-1}}"#), ("LIST", "null"), ("DELETE", "null")]);
@@ -37,6 +38,22 @@ impl Clients {
         }
     }
 
+    /// Has a token make others that may do what it may not, and one that may do less than each of its policies.
+    async fn want_more(&self, cluster: usize, token: &str, rng: &mut Rng) {
+        let asked = *rng.pick(&[r#"{"policies":["root"]}"#, r#"{"policies":["reader"]}"#, r#"{"no_parent":true}"#, r#"{"period":"1h"}"#]);
+        let body = serde_json::from_str(asked).expect("a text of ours");
+        if let Told::Done(answer) = self.told(self.any_host(cluster, rng), "POST", "auth/token/create", token, &body).await {
+            self.world.fail(format!("a token made one for which it asked {asked}: {answer}"));
+        }
+        let both = json!({ "policies": [OPEN, SHUT], "no_default_policy": true, "ttl": "1h" });
+        let told = self.told(self.any_host(cluster, rng), "POST", "auth/token/create", &self.token(cluster), &both).await;
+        let Some(shut) = told.token() else { return };
+        let told = self.told(self.any_host(cluster, rng), "GET", "kv/data/open/x", &shut, &serde_json::Value::Null).await;
+        if matches!(&told, Told::Refused(404, text) if text == "[]") {
+            self.world.fail("what one policy denies was allowed by another".to_owned());
+        }
+    }
+
     /// Renews a token as long as that goes, and asks whether it still lives: until the end that the last renewal gave it, and never after the
     /// last of all.
     pub async fn outlive(self: Arc<Self>, cluster: usize, mut rng: Rng) {
@@ -46,19 +63,20 @@ impl Clients {
         }
         let belief = self.world.belief(cluster);
         let (ttl, max) = LIFE;
-        let body = json!({ "policies": ["default"], "ttl": ttl, "explicit_max_ttl": max });
-        // Limits of the token's own, or of the mount that a user came by.
-        let password = json!({ "password": PASSWORD });
-        let login = format!("auth/{BRIEF}/login/{READER}");
-        let (path, body) = if rng.permille(400) { (login.as_str(), password) } else { ("auth/token/create", body) };
+        // Limits of the token's own, or of the mount that a user came by; or it is one that cannot be renewed.
+        let (path, body, max) = match rng.below(10) {
+            0..4 => (format!("auth/{BRIEF}/login/{READER}"), json!({ "password": PASSWORD }), max),
+            4..6 => ("auth/token/create".to_owned(), json!({ "policies": ["default"], "ttl": ttl, "type": "batch" }), ttl),
+            _ => ("auth/token/create".to_owned(), json!({ "policies": ["default"], "ttl": ttl, "explicit_max_ttl": max }), max),
+        };
         let before = now();
-        let told = self.told(self.any_host(cluster, &mut rng), "POST", path, &self.token(cluster), &body).await;
+        let told = self.told(self.any_host(cluster, &mut rng), "POST", &path, &self.token(cluster), &body).await;
         let Some(token) = told.token() else { return };
         let (mut good_until, last_end) = (before + Duration::from_secs(ttl), now() + Duration::from_secs(max));
         while now() < last_end + Duration::from_secs(2) {
             tokio::time::sleep(Duration::from_millis(rng.between(50, 900))).await;
             let host = self.any_host(cluster, &mut rng);
-            let renews = rng.permille(500);
+            let renews = max > ttl && rng.permille(500);
             let (method, path, body) = match renews {
                 true => ("POST", "auth/token/renew-self", json!({ "increment": MORE.as_secs() })),
                 false => ("GET", "auth/token/lookup-self", serde_json::Value::Null),

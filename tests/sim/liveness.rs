@@ -9,9 +9,10 @@ use coffer::core::Standing;
 use coffer::raft::Consensus;
 use coffer::storage::Physical;
 use coffer::types::Scope;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::clients::Clients;
+use crate::everywhere;
 use crate::invariants::recount;
 use crate::nemesis::takes_writes;
 use crate::net::{HostId, now};
@@ -20,7 +21,7 @@ use crate::trace;
 use crate::world::World;
 
 /// How long it may take until all is well.
-const WITHIN: Duration = Duration::from_secs(120);
+pub const WITHIN: Duration = Duration::from_secs(120);
 /// How long what is over may stay after that.
 const GONE_WITHIN: Duration = Duration::from_secs(60);
 
@@ -63,11 +64,8 @@ pub async fn check(world: &Arc<World>, clients: &Arc<Clients>) -> Result<(), Str
         }
     }
     trace::line(format_args!("a fresh write was made"));
-    for cluster in &clusters {
-        for host in wanted(*cluster) {
-            read_everywhere(world, *cluster, host, &world.root(*cluster), &value).await?;
-        }
-    }
+    everywhere::read(world, &value).await?;
+    everywhere::is_in_force(world, primary).await?;
     let hosts: Vec<HostId> = clusters.iter().flat_map(|cluster| wanted(*cluster)).collect();
     let are_equal = || {
         let shared: Vec<_> = hosts.iter().map(|host| world.slot(*host).store().sums(Scope::Shared)).collect();
@@ -86,6 +84,8 @@ pub async fn check(world: &Arc<World>, clients: &Arc<Clients>) -> Result<(), Str
         nothing_left("tokens that are over", async || clients.left_behind(*cluster).await).await?;
         nothing_left("what tokens kept that are gone", async || clients.kept_for_nobody(*cluster).await).await?;
         nothing_left("mounts that are gone", async || clients.without_mount(*cluster).await).await?;
+        nothing_left("logins of mounts that are gone", async || clients.passed(*cluster).await).await?;
+        nothing_left("versions that were destroyed", async || clients.destroyed(*cluster).await).await?;
         for host in wanted(*cluster) {
             clients.read_sets(*cluster, host, &world.names[host.0]).await?;
         }
@@ -102,20 +102,6 @@ async fn nothing_left(what: &str, left: impl AsyncFn() -> Result<Vec<String>, St
             left if now() > end => return Err(format!("of {what} something is left: {left:?}")),
             _ => tokio::time::sleep(Duration::from_secs(1)).await,
         }
-    }
-}
-
-async fn read_everywhere(world: &Arc<World>, cluster: usize, host: HostId, token: &str, value: &str) -> Result<(), String> {
-    let end = now() + WITHIN;
-    loop {
-        let answer = ask(world, host, "GET", "kv/data/fresh", token, &Value::Null).await;
-        if matches!(&answer, Ok((200, answer)) if answer["data"]["data"]["v"] == value) {
-            return Ok(());
-        }
-        if now() > end {
-            return Err(format!("{} of cluster {cluster} does not show the fresh write: {answer:?}", trace::name(host)));
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 

@@ -1,11 +1,15 @@
 //! What belongs to one client alone: a secret with all its versions, and a user's password. What he was told was done is so, at once
 //! and everywhere, and nothing else is. He stops when he cannot know any more.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, MutexGuard};
 
+use coffer::storage::Physical;
+use coffer::types::{Prefix, Scope};
 use serde_json::{Value, json};
 
 use crate::clients::{Clients, Told};
+use crate::operator::active;
 use crate::rng::Rng;
 
 /// Acts of one life.
@@ -72,34 +76,74 @@ impl Clients {
     pub async fn keep_secret(self: Arc<Self>, mut rng: Rng) {
         let (name, token) = (format!("own{}", self.fresh()), self.token(0));
         let mut versions = Vec::new();
-        // So many versions are kept, unless its settings go with it.
+        // So many versions are kept, and who writes must say what he has seen, unless its settings go with it.
         let mut limit = rng.permille(300).then(|| rng.index(3) + 1);
-        if let Some(limit) = limit {
-            let settings = json!({ "max_versions": limit });
+        let mut is_guarded = rng.permille(300);
+        if limit.is_some() || is_guarded {
+            let settings = json!({ "max_versions": limit.unwrap_or(0), "cas_required": is_guarded });
             let path = format!("kv/metadata/{name}");
             if !matches!(self.told(self.any_host(0, &mut rng), "POST", &path, &token, &settings).await, Told::Done(_)) {
                 return;
             }
         }
         for _ in 0..ACTS {
-            let (method, folder, body, mut after) = act(&versions, self.fresh(), &mut rng);
+            let (method, folder, mut body, mut after) = act(&versions, self.fresh(), &mut rng);
+            if is_guarded && folder == "data" && after.len() > versions.len() {
+                if self.writes_blindly(&name, &body, &mut rng).await {
+                    return self.world.fail(format!("{name} was written without a version, which it requires"));
+                }
+                body["options"] = json!({ "cas": versions.len() });
+            }
             let too_old = limit.map_or(0, |limit| after.len().saturating_sub(limit));
             after[..too_old].fill(Version::Destroyed);
             let what = format!("{method} kv/{folder}/{name} {body}");
+            self.owned().remove(&name);
             match self.told(self.any_host(0, &mut rng), method, &format!("kv/{folder}/{name}"), &token, &body).await {
                 Told::Done(_) => {
                     versions = after;
                     limit = limit.filter(|_| !versions.is_empty());
+                    is_guarded &= !versions.is_empty();
                 }
                 // It reached nobody.
-                Told::Refused(0, _) => continue,
+                Told::Refused(0, _) => {}
                 Told::Refused(_, why) => return self.world.fail(format!("{what} was refused: {why}; there was {versions:?}")),
                 Told::Unknown(_) => return,
             }
+            self.owned().insert(name.clone(), versions.iter().map(|version| *version == Version::Destroyed).collect());
             if let Some(seen) = self.look_at(&name, &versions, &mut rng).await {
                 return self.world.fail(format!("after {what} there should be {versions:?}, and there is {seen}"));
             }
         }
+    }
+
+    fn owned(&self) -> MutexGuard<'_, BTreeMap<String, Vec<bool>>> {
+        self.owned.lock().expect("no holder of this lock panics")
+    }
+
+    /// Values that are stored of versions that were destroyed.
+    ///
+    /// # Errors
+    /// If nobody is active.
+    pub async fn destroyed(&self, cluster: usize) -> Result<Vec<String>, String> {
+        let host = active(&self.world, cluster).ok_or("nobody is active")?;
+        let reader = self.world.slot(host).store().reader();
+        let paths = reader.list(&Prefix::new(Scope::Shared, ""), None, usize::MAX).map_err(|error| error.to_string())?;
+        let owned = self.owned();
+        let is_destroyed = |path: &str| {
+            let [_, "version", name, number] = path.split('/').collect::<Vec<_>>()[..] else { return false };
+            let number = number.parse::<usize>().unwrap_or_default();
+            owned.get(name).is_some_and(|versions| versions.get(number.wrapping_sub(1)).is_none_or(|is_destroyed| *is_destroyed))
+        };
+        Ok(paths.iter().filter(|path| is_destroyed(path)).map(ToString::to_string).collect())
+    }
+
+    /// Whether a secret can be written by one who does not say which version he has seen.
+    async fn writes_blindly(&self, name: &str, body: &Value, rng: &mut Rng) -> bool {
+        if !rng.permille(300) {
+            return false;
+        }
+        let path = format!("kv/data/{name}");
+        matches!(self.told(self.any_host(0, rng), "POST", &path, &self.token(0), body).await, Told::Done(_))
     }
 
     /// What is wrong about one version, or one that is not there yet.
@@ -144,6 +188,14 @@ impl Clients {
                 Told::Refused(400, why) if is_right => return self.world.fail(format!("{name} was refused with his password: {why}")),
                 _ => wrong_tries += usize::from(!is_right),
             }
+        }
+        let path = format!("auth/up/users/{name}");
+        let (Some(last), Told::Done(_)) = (now, self.told(self.any_host(0, &mut rng), "DELETE", &path, &token, &Value::Null).await) else {
+            return;
+        };
+        let body = json!({ "password": password(last) });
+        if let Told::Done(_) = self.told(self.any_host(0, &mut rng), "POST", &format!("auth/up/login/{name}"), "", &body).await {
+            self.world.fail(format!("{name} was deleted, and logged in"));
         }
     }
 }

@@ -11,7 +11,9 @@ mod check;
 mod clients;
 mod cubbyholes;
 mod disk;
+mod everywhere;
 mod failovers;
+mod families;
 mod guarded;
 mod history;
 mod host;
@@ -21,6 +23,7 @@ mod kv;
 mod limits;
 mod liveness;
 mod lives;
+mod logins;
 mod members;
 mod mounts;
 mod nemesis;
@@ -41,6 +44,7 @@ mod tokens;
 mod trace;
 mod transport;
 mod world;
+mod wrapped;
 
 use std::process::ExitCode;
 

@@ -27,6 +27,8 @@ pub const PASSWORD: &str = "correct-horse-battery";
 pub const READER: &str = "reader";
 /// A policy, and what it allows everything below.
 pub const OPEN: &str = "open";
+/// A policy that denies what that one allows.
+pub const SHUT: &str = "shut";
 /// Where users log in whose tokens do not live long.
 pub const BRIEF: &str = "brief";
 /// As long as a call of the operator's may take.
@@ -144,8 +146,13 @@ pub async fn furnish(world: &World, cluster: usize) -> Result<(), String> {
     let lives = json!({ "default_lease_ttl": format!("{}s", LIFE.0), "max_lease_ttl": format!("{}s", LIFE.1) });
     must(world, &hosts, "PUT", &format!("sys/auth/{BRIEF}"), root, &json!({ "type": "userpass", "config": lives })).await?;
     must(world, &hosts, "PUT", &format!("auth/{BRIEF}/users/{READER}"), root, &json!({ "password": PASSWORD })).await?;
-    let policy = json!({ "policy": "path \"kv/data/open/*\" { capabilities = [\"create\", \"update\", \"read\", \"list\", \"delete\"] }" });
-    must(world, &hosts, "PUT", &format!("sys/policies/acl/{OPEN}"), root, &policy).await?;
+    let open = r#"path "kv/data/open/*" { capabilities = ["create", "update", "read", "list", "delete"] }
+                  path "kv/data/open/shut/*" { capabilities = ["deny"] }
+                  path "auth/token/create" { capabilities = ["update"] }"#;
+    let shut = r#"path "kv/data/open/*" { capabilities = ["deny"] }"#;
+    for (name, policy) in [(OPEN, open), (SHUT, shut)] {
+        must(world, &hosts, "PUT", &format!("sys/policies/acl/{name}"), root, &json!({ "policy": policy })).await?;
+    }
     if world.plan.audits {
         let options = json!({ "file_path": world.audit_file.to_string_lossy() });
         must(world, &hosts, "PUT", "sys/audit/file", root, &json!({ "type": "file", "options": options })).await?;

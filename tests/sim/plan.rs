@@ -200,6 +200,8 @@ pub struct Plan {
     pub rest: Duration,
     /// Whether requests are audited.
     pub audits: bool,
+    /// Whether writers of one row follow one another; else all rests on guards.
+    pub is_orderly: bool,
 }
 
 impl Plan {
@@ -250,6 +252,7 @@ impl Plan {
             keys: rng.between(2, 6),
             rest: Duration::from_millis(rng.between(20, 300)),
             audits: rng.permille(400),
+            is_orderly: true,
             apply_micros: *rng.pick(&[(0, 0), (0, 0), (50, 3000), (1000, 60_000)]),
             apply_stall_times: *rng.pick(&[10, 50]),
             sizes,
@@ -260,6 +263,7 @@ impl Plan {
         if rng.permille(Fault::Pause.permille()) {
             plan.faults.insert(Fault::Pause);
         }
+        plan.is_orderly = rng.permille(600);
         plan
     }
 

@@ -61,6 +61,7 @@ pub fn run(plan: Plan, folder: &std::path::Path) -> Report {
     coffer::pool::simulated::run_inline();
     watch_panics();
     coffer::raft::install_panic_abort();
+    coffer::chaos::be_disorderly(!world.plan.is_orderly);
     {
         let world = world.clone();
         coffer::chaos::hook(move |point| world.comes_to(point));

@@ -94,7 +94,7 @@ impl Invariants {
             Box::<shipped::LocalRowsStay>::default(),
             Box::<nonces::NoncesAreUsedOnce>::default(),
             Box::<roots::EqualPositionsEqualRoots>::default(),
-            Box::<readable::ActiveNodesCanRead>::default(),
+            Box::new(readable::ActiveNodesCanRead::new(plan.forces())),
         ];
         Self { clusters: plan.hosts.iter().map(|host| host.cluster).collect(), all, broken: BTreeMap::new() }
     }

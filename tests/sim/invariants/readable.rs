@@ -16,16 +16,25 @@ const ENVELOPE: u8 = 1;
 const RAW: [fn() -> Key; 5] = [keys::seal_config, keys::root_key, keys::keyring, keys::former_keys, keys::root_key_handover];
 
 /// Counts steps.
-#[derive(Default)]
-pub struct ActiveNodesCanRead(u64);
+pub struct ActiveNodesCanRead {
+    steps: u64,
+    /// Shared rows may be of a primary that was replaced, whose last keys nobody else had.
+    forces: bool,
+}
+
+impl ActiveNodesCanRead {
+    pub fn new(forces: bool) -> Self {
+        Self { steps: 0, forces }
+    }
+}
 
 impl Invariant for ActiveNodesCanRead {
     fn name(&self) -> &'static str {
         "an active node can decrypt all that it holds, each row as itself"
     }
     fn after_step(&mut self, nodes: &[Node]) -> Result<(), String> {
-        self.0 += 1;
-        if !self.0.is_multiple_of(STEPS) {
+        self.steps += 1;
+        if !self.steps.is_multiple_of(STEPS) {
             return Ok(());
         }
         for node in nodes.iter().filter(|node| node.running.core.standing() == Standing::Active) {
@@ -38,6 +47,10 @@ impl Invariant for ActiveNodesCanRead {
                     let Some(row) = reader.get(&key).map_err(|error| error.to_string())? else { continue };
                     if row.value.first() != Some(&ENVELOPE) || RAW.iter().any(|raw| raw() == key) {
                         continue;
+                    }
+                    let term = u32::from_be_bytes(row.value[1..5].try_into().map_err(|_| "a value without a term")?);
+                    if scope == Scope::Shared && !self.forces && term > keys.keyring.info().term.0 {
+                        return Err(format!("{} does not encrypt with the newest key: {key:?} is of term {term}", trace::name(node.host)));
                     }
                     if let Err(error) = decrypt_value(&keys.keyring, &key, &row.value) {
                         return Err(format!("{} cannot read {key:?}: {error}", trace::name(node.host)));

@@ -1,0 +1,84 @@
+//! What was done once all is mended must be so on every node of every cluster: a write is read, a policy is in force, a mount is there.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::liveness::WITHIN;
+use crate::net::{HostId, now};
+use crate::operator::{ask, must};
+use crate::trace;
+use crate::world::World;
+
+/// A policy and a mount that are made last of all.
+const LAST: &str = "last";
+
+/// Who is to run, and the number of his cluster.
+fn all(world: &World) -> Vec<(usize, HostId)> {
+    world.slots.iter().filter(|slot| slot.is_wanted()).map(|slot| (slot.cluster, slot.id)).collect()
+}
+
+/// Every node shows the fresh write.
+///
+/// # Errors
+/// With the answer of one that does not.
+pub async fn read(world: &World, value: &str) -> Result<(), String> {
+    for (cluster, host) in all(world) {
+        let is_it = |status: u16, answer: &Value| status == 200 && answer["data"]["data"]["v"] == value;
+        answers(world, host, ("GET", "kv/data/fresh", &world.root(cluster)), is_it).await?;
+    }
+    Ok(())
+}
+
+/// A policy that is made, and one that is changed, and a mount, are so wherever the shared data are a copy.
+///
+/// # Errors
+/// With the answer of a node for which they are not.
+pub async fn is_in_force(world: &World, primary: usize) -> Result<(), String> {
+    let hosts = |cluster: usize| all(world).into_iter().filter(|(of, _)| *of == cluster).map(|(_, host)| host).collect::<Vec<_>>();
+    let mut tokens = Vec::new();
+    for cluster in 0..world.plan.sizes.len() {
+        let body = json!({ "policies": [LAST], "no_default_policy": true, "ttl": "1h" });
+        let answer = must(world, &hosts(cluster), "POST", "auth/token/create", &world.root(cluster), &body).await?;
+        tokens.push(answer["auth"]["client_token"].as_str().unwrap_or_default().to_owned());
+    }
+    for (capability, status) in [("read", 200), ("deny", 403)] {
+        let policy = json!({ "policy": format!("path \"kv/data/fresh\" {{ capabilities = [\"{capability}\"] }}") });
+        must(world, &hosts(primary), "PUT", &format!("sys/policies/acl/{LAST}"), &world.root(primary), &policy).await?;
+        for (cluster, host) in all(world) {
+            answers(world, host, ("GET", "kv/data/fresh", &tokens[cluster]), |is, _| is == status).await?;
+        }
+    }
+    let done = must(world, &hosts(primary), "PUT", &format!("sys/mounts/{LAST}"), &world.root(primary), &json!({ "type": "kv" })).await;
+    if let Err(why) = done
+        && !why.contains("already in use")
+    {
+        return Err(why);
+    }
+    for (cluster, host) in all(world) {
+        // Nothing is there, which is said in other words where the mount is not.
+        let is_it = |status: u16, answer: &Value| status == 404 && answer["errors"].as_array().is_some_and(Vec::is_empty);
+        answers(world, host, ("LIST", LAST, &world.root(cluster)), is_it).await?;
+    }
+    Ok(())
+}
+
+/// Asks a node until it answers so.
+async fn answers(
+    world: &World,
+    host: HostId,
+    (method, path, token): (&str, &str, &str),
+    is_it: impl Fn(u16, &Value) -> bool,
+) -> Result<(), String> {
+    let end = now() + WITHIN;
+    loop {
+        let answer = ask(world, host, method, path, token, &Value::Null).await;
+        if answer.as_ref().is_ok_and(|(status, answer)| is_it(*status, answer)) {
+            return Ok(());
+        }
+        if now() > end {
+            return Err(format!("{} does not say what it should to {method} {path}: {answer:?}", trace::name(host)));
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
