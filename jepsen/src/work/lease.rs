@@ -1,7 +1,8 @@
 //! Tokens that live for seconds: each ends when it should, and its child with it; none lives on, none ends early.
 //!
 //! The product has no engine yet whose credentials live elsewhere. So a token stands for the credential, and looking it up for asking the
-//! backend: seen alive is *not revoked*, refused is *revoked*, some time before the first refusal. Renewals extend, revocations end.
+//! backend: seen alive is *not revoked*, refused is *revoked*, at some time between the last look that saw it alive and the refusal.
+//! Renewals extend, revocations end.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -26,6 +27,8 @@ struct Token {
     secret: String,
     /// Nanoseconds of the history at which it ends at the latest, as far as is known.
     end: u64,
+    /// When it was last asked for and seen alive.
+    seen: u64,
 }
 
 /// The workload.
@@ -98,6 +101,7 @@ impl Leases {
         let name = format!("l{}-{}", actor.slot, actor.steps);
         let ttl = actor.rng.pick(TTLS).copied().unwrap_or(4);
         let begun = actor.begin("lease", named([("lease", name.as_str())]));
+        let seen = actor.now();
         let body = json!({"ttl": format!("{ttl}s"), "policies": ["default"]});
         let outcome = Outcome::of(actor.ask(Request::new("POST", "auth/token/create").with_body(body)), true, usual_refusal);
         let mut secret = None;
@@ -111,19 +115,26 @@ impl Leases {
             Ok(named([("lease", Value::from(name.as_str())), ("credential", name.as_str().into()), ("ttl", (ttl * 1000).into())]))
         });
         if let Some(secret) = secret {
-            self.keep(Token { name, secret, end: actor.now() + u64::try_from(ttl).unwrap_or(0) * 1_000_000_000 });
+            let end = actor.now() + u64::try_from(ttl).unwrap_or(0) * 1_000_000_000;
+            self.keep(Token { name, secret, end, seen });
         }
     }
 
-    /// Asks whether it lives. A refusal says that it ended before the answer; a request may wait for long while nodes are away.
-    fn look(&self, actor: &mut Actor<'_>, token: Token) {
+    /// Asks whether it lives. A refusal says that it ended before the answer, and after it was last seen alive: nobody may have looked for
+    /// long, and a request may wait for long while nodes are away.
+    fn look(&self, actor: &mut Actor<'_>, mut token: Token) {
         let asked_at = actor.now();
         match actor.ask_bare(&Request::new("GET", "auth/token/lookup-self").with_token(&token.secret)) {
             Ok(reply) if reply.status == 403 => {
                 let fact = actor.fact("backend-revoke", named([("credential", token.name.as_str())]));
-                actor.tell(fact.with("since", asked_at));
+                actor.tell(fact.with("since", token.seen));
             }
-            _ => self.keep(token),
+            reply => {
+                if reply.is_ok_and(|reply| reply.status == 200) {
+                    token.seen = asked_at;
+                }
+                self.keep(token);
+            }
         }
     }
 
