@@ -1,12 +1,14 @@
 //! When a snapshot is taken and how far the log is purged.
 //!
 //! After so many entries or bytes, not on all nodes at once. The log is purged only up to where the state is durable, and a margin
-//! stays so that a follower that was away is sent entries and not the whole state.
+//! stays so that a follower that was away is sent entries and not the whole state. What a follower needs next stays as well, up to a
+//! limit: else a slow one, for which the log has gone on whenever it has installed a snapshot, would be sent snapshots for ever.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use openraft::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver;
 
 use super::Options;
@@ -19,6 +21,13 @@ use crate::storage::Physical;
 
 /// A snapshot that is not there after this time is given up, and tried again later.
 const SNAPSHOT_WAIT: Duration = Duration::from_secs(60);
+
+/// A follower that has answered within so many heartbeats is waited for.
+const ANSWERS_WITHIN: u32 = 20;
+/// Entries that are kept at most for followers that are behind, beside those that are kept anyway: so many times those of a snapshot.
+const HELD_SNAPSHOTS: u64 = 8;
+/// And bytes, those that are kept anyway among them: so many times those.
+const HELD_BYTES: u64 = 2;
 
 /// Watches how much has been applied since the last snapshot.
 pub struct Compaction {
@@ -65,12 +74,57 @@ impl Compaction {
                 continue;
             }
             // All entries up to `applied` were applied before the flush.
-            if let Some(upto) = self.log.purge_point(self.options.log_keep_entries, self.options.log_keep_bytes)
+            if let Some(upto) = self.purge_point()
                 && self.raft.trigger().purge_log(upto.min(applied)).await.is_err()
             {
                 return;
             }
             tracing::info!(applied, "a snapshot was taken");
         }
+    }
+}
+
+impl Compaction {
+    /// The highest index that is needed by nobody any more, or cannot be kept for him.
+    fn purge_point(&self) -> Option<u64> {
+        let Options { log_keep_entries, log_keep_bytes, snapshot_entries, .. } = self.options;
+        let slowest = {
+            let metrics = self.raft.metrics();
+            let now = metrics.borrow_watched();
+            slowest(&now, self.options.heartbeat_interval * ANSWERS_WITHIN)
+        };
+        let held = log_keep_entries.saturating_add(snapshot_entries.saturating_mul(HELD_SNAPSHOTS));
+        let usual = self.log.purge_point(log_keep_entries, log_keep_bytes);
+        let limit = self.log.purge_point(held, log_keep_bytes.saturating_mul(HELD_BYTES));
+        spared(usual, limit, slowest)
+    }
+}
+
+/// The last entry that all followers have which answered within `patience`; `None` on a node that does not lead, or if none did.
+fn slowest(now: &openraft::RaftMetrics<Types>, patience: Duration) -> Option<u64> {
+    let answers = now.heartbeat.iter().flatten().filter(|(id, _)| **id != now.id);
+    let alive = answers.filter(|(_, sent)| sent.as_ref().is_some_and(|sent| sent.elapsed() < patience));
+    let matched = |id: &u64| now.replication.as_ref()?.get(id)?.as_ref().map(|matched| matched.index);
+    alive.map(|(id, _)| matched(id).unwrap_or(0)).min()
+}
+
+/// `usual`, but not what comes after `slowest`; `limit` in any case.
+fn spared(usual: Option<u64>, limit: Option<u64>, slowest: Option<u64>) -> Option<u64> {
+    let spared = usual.map(|upto| slowest.map_or(upto, |last| upto.min(last)));
+    spared.max(limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_follower_needs_next_stays_up_to_a_limit() {
+        assert_eq!(spared(None, None, Some(3)), None);
+        assert_eq!(spared(Some(90), None, None), Some(90), "nobody is behind");
+        assert_eq!(spared(Some(90), None, Some(95)), Some(90));
+        assert_eq!(spared(Some(90), None, Some(40)), Some(40));
+        assert_eq!(spared(Some(90), Some(50), Some(40)), Some(50), "too far behind");
+        assert_eq!(spared(Some(90), Some(50), Some(0)), Some(50));
     }
 }
