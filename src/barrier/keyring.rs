@@ -133,7 +133,8 @@ impl Keyring {
     /// If the root key is another one or the bytes were changed.
     pub fn decrypt(root_key: &AeadKey, stored: &[u8]) -> Result<Self, KeyringError> {
         let terms: BTreeMap<KeyTerm, TermKey> = read(stored, CONTEXT, root_key)?.into_iter().collect();
-        let newest = *terms.keys().next_back().ok_or(KeyringError::Damaged)?;
+        let newest = if bug!(77) { terms.keys().next() } else { terms.keys().next_back() };
+        let newest = *newest.ok_or(KeyringError::Damaged)?;
         Ok(Self { terms, newest, former: Vec::new() })
     }
 

@@ -80,10 +80,14 @@ impl Core {
         if !own.is_empty() {
             self.seal.forget(&own);
             self.tokens.forget(&own);
-            self.policies.forget(&own);
+            if !(bug!(73) && self.context.store.role().is_secondary()) {
+                self.policies.forget(&own);
+            }
             self.leases.forget(&own);
         }
-        self.mounts.note(&changed);
+        if !(bug!(74) && self.context.store.role().is_secondary()) {
+            self.mounts.note(&changed);
+        }
         if !own.is_empty() {
             self.audit.note(&changed);
             self.replication.note(applied);

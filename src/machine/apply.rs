@@ -175,7 +175,7 @@ impl<V: View> Change<'_, V> {
             return Ok(Err(outcome));
         }
         let role = self.view.role();
-        if let Some(op) = batch.ops.iter().find(|op| !role.may_write(op.key().scope)) {
+        if let Some(op) = batch.ops.iter().find(|op| !role.may_write(op.key().scope) && !bug!(66)) {
             let refusal = match role {
                 Role::Primary { fenced_by: Some(by), .. } => Refusal::Fenced(by),
                 _ => Refusal::NotOurs(op.key().clone()),
@@ -292,7 +292,7 @@ impl<V: View> Change<'_, V> {
             if bug!(8) && revision == Some(Revision(self.applied.at.0)) {
                 continue;
             }
-            if revision != *since {
+            if revision != *since && !(bug!(65) && revision.is_none()) {
                 return Ok(Err(Outcome::Conflict(key.clone())));
             }
         }

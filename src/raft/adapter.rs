@@ -93,7 +93,7 @@ impl StateMachine {
         let applied = stage.into_applied();
         // As if the place were written before the rows that belong to it.
         let place = self.applied.filter(|_| bug!(8)).unwrap_or(last);
-        let meta = meta_of(&place, membership.as_ref());
+        let meta = meta_of(&place, membership.as_ref().filter(|_| !bug!(85)));
         failpoint!("apply-batch.before");
         failpoint!("wipe.begin", if applied.iter().any(|applied| applied.wipe));
         failpoint!("bootstrap-commit.before", if applied.iter().any(|applied| applied.forget_records && !applied.wipe));

@@ -222,7 +222,8 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
-        Ok(self.shared.state().committed)
+        let state = self.shared.state();
+        Ok(if bug!(64) { state.last() } else { state.committed })
     }
 
     async fn append<I>(&mut self, entries: I, callback: IOFlushed<Types>) -> io::Result<()>
@@ -293,8 +294,9 @@ impl RaftLogStorage<Types> for LogStore {
         self.write(frames, 0, true, Then::Nobody)?;
         failpoint!("purge.after");
         let first = self.segments.front().map_or(0, |(segment, _)| *segment);
+        let upto = upto.index + if bug!(84) { 3 } else { 0 };
         // The last segment stays: it is being written.
-        while self.segments.len() > 1 && self.segments.front().is_some_and(|(_, highest)| *highest <= upto.index) {
+        while self.segments.len() > 1 && self.segments.front().is_some_and(|(_, highest)| *highest <= upto) {
             self.segments.pop_front();
         }
         let before = self.segments.front().map_or(first, |(segment, _)| *segment);

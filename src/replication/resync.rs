@@ -127,7 +127,8 @@ impl Resync {
         }
         let mut own = self.own.take().ok_or(NotAsked)?;
         for (path, value) in rows {
-            if own.remove(path.as_str()).as_ref() != Some(&value) {
+            let ours = own.remove(path.as_str());
+            if ours.as_ref() != Some(&value) && !(bug!(86) && ours.is_some()) {
                 self.gather(Op::Put { key: Key::shared(path), value });
             }
         }

@@ -78,8 +78,9 @@ impl Leases {
         let mut is_done = true;
         let below = children(txn, &keys::token_children(key), STEP)?;
         is_done &= below.len() < STEP;
+        let spares_them = entry.spares_children || bug!(21);
         for child in below {
-            if entry.spares_children || bug!(21) {
+            if spares_them || bug!(67) {
                 orphan(txn, key, &child)?;
             } else {
                 self.tokens.revoke_tree(txn, &child, now, 2)?;

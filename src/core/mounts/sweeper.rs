@@ -104,7 +104,7 @@ impl Sweeper {
             return Ok(());
         }
         // Another mount may have taken the path meanwhile: what is below it is no longer the old one's.
-        if let Some(path) = path.filter(|path| self.mounts.table().at(path).is_none()) {
+        if let Some(path) = path.filter(|path| self.mounts.table().at(path).is_none() && !bug!(82)) {
             self.leases.revoke_prefix(path, OnFailure::Stop).await?;
         }
         for scope in [Scope::Shared, Scope::Local] {

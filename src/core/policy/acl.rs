@@ -60,6 +60,12 @@ impl Acl {
                     Some(pattern) => acl.patterns.iter_mut().find(|(known, _)| known == pattern).map(|(_, rule)| rule),
                 };
                 if let Some(known) = slot {
+                    if bug!(68) && (known.capabilities.is_denied() || rule.capabilities.is_denied()) {
+                        if known.capabilities.is_denied() {
+                            known.capabilities = rule.capabilities;
+                        }
+                        continue;
+                    }
                     known.capabilities = known.capabilities.union(rule.capabilities);
                     known.constraints.merge(&rule.constraints);
                     if known.policies.last().is_none_or(|last| last != name) {

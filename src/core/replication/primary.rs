@@ -194,6 +194,7 @@ impl Replication {
         match SecondaryRecord::read(&mut txn, secondary_id) {
             Ok(Some(record)) if record.fingerprint == fingerprint => Ok(()),
             Ok(_) if !role.is_primary() => Err(NO_LONGER_PRIMARY),
+            Ok(_) if bug!(87) => Ok(()),
             Ok(_) => Err(REVOKED),
             Err(_) => Err("what is known of this secondary cannot be read"),
         }

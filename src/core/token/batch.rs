@@ -25,7 +25,7 @@ impl Tokens {
         let encrypted = URL_SAFE_NO_PAD.decode(body).map_err(|_| TokenError::Unknown)?;
         let plain = self.batch_key(txn)?.decrypt(CONTEXT, &encrypted).map_err(|_| TokenError::Unknown)?;
         let entry: TokenEntry = serde_json::from_slice(plain.expose()).map_err(|_| TokenError::Unknown)?;
-        if !entry.is_batch || !entry.is_live(now) {
+        if !entry.is_batch || !entry.is_live(now) && !bug!(70) {
             return Err(TokenError::Unknown);
         }
         let is_orphaned = !entry.parent.is_empty() && !read_entry(txn, &entry.parent)?.is_some_and(|parent| parent.is_live(now));

@@ -117,7 +117,7 @@ pub(super) fn policies_for(asked: &CreateRequest, creator: Creator<'_>, role: Op
             }
             Some(chosen) if creator.is_sudo => chosen.clone(),
             Some(chosen) => {
-                if chosen.iter().any(|name| !has(creator.policies, name) && !has(creator.policies, "root")) {
+                if chosen.iter().any(|name| !has(creator.policies, name) && !has(creator.policies, "root")) && !bug!(69) {
                     return Err(EngineError::invalid("child policies must be subset of parent"));
                 }
                 adds_default &= has(creator.policies, "default");

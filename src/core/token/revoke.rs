@@ -21,6 +21,7 @@ impl Tokens {
 
     /// As [`Tokens::revoke`], marking at most `budget` tokens now; the sweep of the lowest ones marked goes on with the rest.
     pub(in crate::core) fn revoke_tree(&self, txn: &mut Txn, key: &str, now: Timestamp, mut budget: usize) -> Result<(), BarrierError> {
+        let first = key;
         let mut waiting = vec![key.to_owned()];
         while let Some(key) = waiting.pop() {
             let Some(mut entry) = read_entry(txn, &key)?.filter(|entry| !entry.is_revoked) else { continue };
@@ -30,7 +31,8 @@ impl Tokens {
                 return Ok(());
             }
             let room = budget.saturating_sub(waiting.len());
-            if room > 0 && !entry.is_limited && !bug!(21) {
+            let ends_children = !entry.is_limited && !bug!(21);
+            if room > 0 && ends_children && !(bug!(67) && key != first) {
                 waiting.extend(children(txn, &keys::token_children(&key), room)?);
             }
         }
@@ -43,6 +45,9 @@ impl Tokens {
     /// If storage cannot be read.
     pub fn revoke_orphan(&self, txn: &mut Txn, key: &str, now: Timestamp) -> Result<(), BarrierError> {
         let Some(mut entry) = read_entry(txn, key)?.filter(|entry| !entry.is_revoked) else { return Ok(()) };
+        if bug!(80) {
+            return self.revoke(txn, key, now);
+        }
         entry.spares_children = true;
         Self::mark(txn, key, &mut entry, now);
         for child in children(txn, &keys::token_children(key), MARKED_MAX)? {

@@ -175,8 +175,7 @@ impl Wrapping {
 
     /// Takes the answer out: token and answer are gone with this commit.
     fn take_out(&self, txn: &mut Txn, found: &Found, now: Timestamp) -> Result<Secret<String>, EngineError> {
-        let stored: Option<StoredResponse> = read_json(txn, &keys::cubbyhole(&found.key, RESPONSE))?;
-        let stored = stored.ok_or_else(|| EngineError::invalid(NOT_VALID))?;
+        let payload = Self::look_at(txn, found)?;
         #[cfg(feature = "chaos")]
         if bug!(17) {
             txn.forget_reads();
@@ -192,7 +191,13 @@ impl Wrapping {
         if let Some(expires) = entry.expires_ms {
             txn.delete(keys::due(expires, &format!("token/{key}")));
         }
-        Ok(Secret::new(stored.response))
+        Ok(payload)
+    }
+
+    /// The answer, which stays where it is.
+    fn look_at(txn: &mut Txn, found: &Found) -> Result<Secret<String>, EngineError> {
+        let stored: Option<StoredResponse> = read_json(txn, &keys::cubbyhole(&found.key, RESPONSE))?;
+        stored.map(|stored| Secret::new(stored.response)).ok_or_else(|| EngineError::invalid(NOT_VALID))
     }
 
     fn jwt_for(&self, txn: &mut Txn, token: &Secret<String>, origin: &Origin, now: Timestamp) -> Result<Secret<String>, EngineError> {

@@ -77,7 +77,7 @@ pub(super) fn patch(call: &Call<'_>, view: &mut View<'_>, path: &str) -> Result<
 /// `DELETE metadata/:path`: the key and every version of it.
 pub(super) fn erase(view: &mut View<'_>, path: &str) -> Result<Reply, EngineError> {
     if let Some(record) = load(view, path)? {
-        for number in record.numbers() {
+        for number in record.numbers().filter(|_| !bug!(76)) {
             view.delete(&version_name(path, number));
         }
         view.delete(&record_name(path));

@@ -164,7 +164,7 @@ impl KeyRecord {
     /// With Vault's text.
     pub(super) fn check_cas(&self, cas: Option<u64>, config: &Config) -> Result<(), &'static str> {
         match cas {
-            None if self.cas_required || config.cas_required => Err("check-and-set parameter required for this call"),
+            None if (self.cas_required || config.cas_required) && !bug!(81) => Err("check-and-set parameter required for this call"),
             Some(cas) if cas != self.current => Err("check-and-set parameter did not match the current version"),
             _ => Ok(()),
         }

@@ -62,7 +62,7 @@ pub(super) fn undelete(call: &Call<'_>, view: &mut View<'_>, path: &str) -> Resu
 pub(super) fn destroy(call: &Call<'_>, view: &mut View<'_>, path: &str) -> Result<Reply, EngineError> {
     let numbers = asked_versions(call, "no version number provided")?;
     if let Some(mut record) = load(view, path)? {
-        for number in record.destroy(&numbers) {
+        for number in record.destroy(&numbers).into_iter().filter(|_| !bug!(75)) {
             view.delete(&version_name(path, number));
         }
         save(view, path, &record);
