@@ -1,4 +1,5 @@
-//! What was done once all is mended must be so on every node of every cluster: a write is read, a policy is in force, a mount is there.
+//! What was done once all is mended must be so on every node of every cluster: a write is read, a policy is in force, a mount is
+//! there, a new key encrypts.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::liveness::WITHIN;
 use crate::net::{HostId, now};
-use crate::operator::{ask, must};
+use crate::operator::{active, ask, must};
 use crate::trace;
 use crate::world::World;
 
@@ -59,6 +60,24 @@ pub async fn is_in_force(world: &World, primary: usize) -> Result<(), String> {
         // Nothing is there, which is said in other words where the mount is not.
         let is_it = |status: u16, answer: &Value| status == 404 && answer["errors"].as_array().is_some_and(Vec::is_empty);
         answers(world, host, ("LIST", LAST, &world.root(cluster)), is_it).await?;
+    }
+    Ok(())
+}
+
+/// After a rotation every cluster encrypts with the new key.
+///
+/// # Errors
+/// If one does not.
+pub async fn is_rotated(world: &World, primary: usize) -> Result<(), String> {
+    let term = |cluster: usize| {
+        let running = active(world, cluster).and_then(|host| world.slot(host).running())?;
+        Some(running.core.context().keys().ok()?.keyring.info().term.0)
+    };
+    world.wait("the primary tells its newest key", WITHIN, || term(primary).is_some()).await?;
+    let before = term(primary);
+    must(world, &world.plan.all_of(primary), "PUT", "sys/rotate", &world.root(primary), &json!({})).await?;
+    for cluster in 0..world.plan.sizes.len() {
+        world.wait("what is written is encrypted with the new key", WITHIN, || term(cluster) > before).await?;
     }
     Ok(())
 }

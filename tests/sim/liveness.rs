@@ -66,6 +66,7 @@ pub async fn check(world: &Arc<World>, clients: &Arc<Clients>) -> Result<(), Str
     trace::line(format_args!("a fresh write was made"));
     everywhere::read(world, &value).await?;
     everywhere::is_in_force(world, primary).await?;
+    everywhere::is_rotated(world, primary).await?;
     let hosts: Vec<HostId> = clusters.iter().flat_map(|cluster| wanted(*cluster)).collect();
     let are_equal = || {
         let shared: Vec<_> = hosts.iter().map(|host| world.slot(*host).store().sums(Scope::Shared)).collect();
