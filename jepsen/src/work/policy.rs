@@ -1,4 +1,4 @@
-//! Policies that are flipped between allow and deny, and requests that depend on them: a change holds from its answer on.
+//! Policies that are flipped between allow and deny, or deleted, and requests that depend on them: a change holds from its answer on.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -57,7 +57,12 @@ impl Workload for Policies {
         let is_allowed = actor.rng.below(2) == 0;
         let value = Value::pair(name.as_str(), Value::keyword(if is_allowed { "allow" } else { "deny" }));
         let begun = actor.begin("set", value.clone());
-        let request = Request::new("PUT", format!("sys/policies/acl/{name}")).with_body(rule(&name, is_allowed));
+        let path = format!("sys/policies/acl/{name}");
+        // A policy that is not there allows nothing.
+        let request = match !is_allowed && actor.rng.below(2) == 0 {
+            true => Request::new("DELETE", path),
+            false => Request::new("PUT", path).with_body(rule(&name, is_allowed)),
+        };
         let outcome = Outcome::of(actor.ask(request), true, usual_refusal);
         actor.end(&begun, &outcome, |_| Ok(value));
     }

@@ -80,7 +80,7 @@ impl Uses {
 
     fn create(&self, actor: &mut Actor<'_>) {
         let limit = actor.rng.pick(LIMITS).copied().unwrap_or(1);
-        let body = json!({"num_uses": limit, "ttl": "240h", "no_parent": true});
+        let body = json!({"num_uses": limit, "ttl": "240h", "no_parent": true, "policies": ["default"]});
         let Ok(reply) = actor.ask(Request::new("POST", "auth/token/create").with_body(body)) else { return };
         let Some(secret) = reply.body["auth"]["client_token"].as_str() else { return };
         let name = format!("t{}-{}", actor.slot, actor.steps);
@@ -91,8 +91,11 @@ impl Uses {
 
 fn spend(actor: &mut Actor<'_>, name: &str, secret: &str, limit: i64) {
     let begun = actor.begin("use", Value::pair(name, limit));
-    let request = Request::new("GET", "auth/token/lookup-self").with_token(secret);
+    // What its policy refuses takes a use as well.
+    let path = if actor.rng.below(4) == 0 { "sys/mounts" } else { "auth/token/lookup-self" };
+    let request = Request::new("GET", path).with_token(secret);
     let outcome = match Outcome::of(actor.ask_bare(&request), true, |reply| reply.status == 403) {
+        Outcome::Fail(_, Some(reply)) if !reply.body["errors"].to_string().contains("invalid token") => Outcome::Ok(reply),
         Outcome::Fail(_, Some(reply)) => Outcome::Fail(check::EXHAUSTED.to_owned(), Some(reply)),
         outcome => outcome,
     };
