@@ -10,9 +10,6 @@ type Pace = Rc<dyn Fn(&'static str) -> Duration>;
 
 thread_local! {
     static PACE: RefCell<Option<Pace>> = const { RefCell::new(None) };
-}
-
-thread_local! {
     static IS_DISORDERLY: Cell<bool> = const { Cell::new(false) };
 }
 

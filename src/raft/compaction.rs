@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use openraft::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver;
 
 use super::Options;
 use super::adapter::StateMachine;
+use super::contact::followers;
 use super::fatal::stop_process;
 use super::log::LogControl;
 use super::types::Types;
@@ -102,10 +102,8 @@ impl Compaction {
 
 /// The last entry that all followers have which answered within `patience`; `None` on a node that does not lead, or if none did.
 fn slowest(now: &openraft::RaftMetrics<Types>, patience: Duration) -> Option<u64> {
-    let answers = now.heartbeat.iter().flatten().filter(|(id, _)| **id != now.id);
-    let alive = answers.filter(|(_, sent)| sent.as_ref().is_some_and(|sent| sent.elapsed() < patience));
-    let matched = |id: &u64| now.replication.as_ref()?.get(id)?.as_ref().map(|matched| matched.index);
-    alive.map(|(id, _)| matched(id).unwrap_or(0)).min()
+    let alive = followers(now).filter(|(_, answered, _)| answered.is_some_and(|ago| ago < patience));
+    alive.map(|(_, _, matched)| matched.map_or(0, |last| last.index)).min()
 }
 
 /// `usual`, but not what comes after `slowest`; `limit` in any case.

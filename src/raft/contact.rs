@@ -10,7 +10,7 @@ use std::time::Duration;
 use openraft::{Instant as _, RaftMetrics};
 use tokio::time::Instant;
 
-use super::types::Types;
+use super::types::{LogId, Types};
 use crate::types::{Index, NodeId, Term};
 
 /// How a peer answers this leader.
@@ -135,18 +135,26 @@ impl Heard {
     }
 }
 
+/// The other nodes, as a leader knows them: when the last message was sent that they answered, how long ago, and the last entry that they
+/// are known to hold. Nobody on a node that does not lead.
+pub fn followers(now: &RaftMetrics<Types>) -> impl Iterator<Item = (u64, Option<Duration>, Option<LogId>)> {
+    let others = now.heartbeat.iter().flatten().filter(|(id, _)| **id != now.id);
+    others.map(|(id, sent)| {
+        let matched = now.replication.as_ref().and_then(|peers| peers.get(id).cloned().flatten());
+        (*id, sent.as_ref().map(|sent| sent.elapsed()), matched)
+    })
+}
+
 /// What openraft and the transport know now.
 pub fn contacts(now: &RaftMetrics<Types>, round_trips: &RoundTrips, heard: &Heard) -> Contacts {
-    let answered = now.heartbeat.iter().flatten().filter(|(id, _)| **id != now.id);
-    let peers = answered.map(|(id, sent)| {
-        let matched = now.replication.as_ref().and_then(|peers| peers.get(id).cloned().flatten());
+    let peers = followers(now).map(|(id, answered, matched)| {
         let contact = Contact {
-            answered: sent.as_ref().map(|sent| sent.elapsed()),
-            round_trip: round_trips.of(*id).last(),
+            answered,
+            round_trip: round_trips.of(id).last(),
             matched: Index(matched.as_ref().map_or(0, |id| id.index)),
             matched_term: Term(matched.as_ref().map_or(0, |id| *id.leader_id)),
         };
-        (NodeId(*id), contact)
+        (NodeId(id), contact)
     });
     let is_leader = now.heartbeat.is_some();
     Contacts { leader: if is_leader { None } else { heard.ago() }, last: Index(now.last_log_index.unwrap_or(0)), peers: peers.collect() }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::liveness::WITHIN;
 use crate::net::{HostId, now};
-use crate::operator::{active, ask, must};
+use crate::operator::{active, ask, mount, must};
 use crate::trace;
 use crate::world::World;
 
@@ -36,26 +36,20 @@ pub async fn read(world: &World, value: &str) -> Result<(), String> {
 /// # Errors
 /// With the answer of a node for which they are not.
 pub async fn is_in_force(world: &World, primary: usize) -> Result<(), String> {
-    let hosts = |cluster: usize| all(world).into_iter().filter(|(of, _)| *of == cluster).map(|(_, host)| host).collect::<Vec<_>>();
     let mut tokens = Vec::new();
     for cluster in 0..world.plan.sizes.len() {
         let body = json!({ "policies": [LAST], "no_default_policy": true, "ttl": "1h" });
-        let answer = must(world, &hosts(cluster), "POST", "auth/token/create", &world.root(cluster), &body).await?;
+        let answer = must(world, &world.wanted(cluster), "POST", "auth/token/create", &world.root(cluster), &body).await?;
         tokens.push(answer["auth"]["client_token"].as_str().unwrap_or_default().to_owned());
     }
     for (capability, status) in [("read", 200), ("deny", 403)] {
         let policy = json!({ "policy": format!("path \"kv/data/fresh\" {{ capabilities = [\"{capability}\"] }}") });
-        must(world, &hosts(primary), "PUT", &format!("sys/policies/acl/{LAST}"), &world.root(primary), &policy).await?;
+        must(world, &world.wanted(primary), "PUT", &format!("sys/policies/acl/{LAST}"), &world.root(primary), &policy).await?;
         for (cluster, host) in all(world) {
             answers(world, host, ("GET", "kv/data/fresh", &tokens[cluster]), |is, _| is == status).await?;
         }
     }
-    let done = must(world, &hosts(primary), "PUT", &format!("sys/mounts/{LAST}"), &world.root(primary), &json!({ "type": "kv" })).await;
-    if let Err(why) = done
-        && !why.contains("already in use")
-    {
-        return Err(why);
-    }
+    mount(world, (primary, &world.wanted(primary)), &format!("sys/mounts/{LAST}"), &json!({ "type": "kv" })).await?;
     for (cluster, host) in all(world) {
         // Nothing is there, which is said in other words where the mount is not.
         let is_it = |status: u16, answer: &Value| status == 404 && answer["errors"].as_array().is_some_and(Vec::is_empty);

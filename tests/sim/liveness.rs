@@ -31,9 +31,8 @@ const GONE_WITHIN: Duration = Duration::from_secs(60);
 /// With what is not well.
 pub async fn check(world: &Arc<World>, clients: &Arc<Clients>) -> Result<(), String> {
     let clusters: Vec<usize> = (0..world.plan.sizes.len()).collect();
-    let wanted = |cluster: usize| world.plan.all_of(cluster).into_iter().filter(|host| world.slot(*host).is_wanted()).collect::<Vec<_>>();
     let is_well = |cluster: usize| {
-        let hosts = wanted(cluster);
+        let hosts = world.wanted(cluster);
         let actives = hosts.iter().filter(|host| world.slot(**host).running().is_some_and(|it| it.core.standing() == Standing::Active));
         actives.count() == 1 && hosts.iter().all(|host| is_open(world, *host))
     };
@@ -67,11 +66,11 @@ pub async fn check(world: &Arc<World>, clients: &Arc<Clients>) -> Result<(), Str
     everywhere::read(world, &value).await?;
     everywhere::is_in_force(world, primary).await?;
     everywhere::is_rotated(world, primary).await?;
-    let hosts: Vec<HostId> = clusters.iter().flat_map(|cluster| wanted(*cluster)).collect();
+    let hosts: Vec<HostId> = clusters.iter().flat_map(|cluster| world.wanted(*cluster)).collect();
     let are_equal = || {
         let shared: Vec<_> = hosts.iter().map(|host| world.slot(*host).store().sums(Scope::Shared)).collect();
         let local =
-            |cluster: usize| wanted(cluster).into_iter().map(|host| world.slot(host).store().sums(Scope::Local)).collect::<Vec<_>>();
+            |cluster: usize| world.wanted(cluster).into_iter().map(|host| world.slot(host).store().sums(Scope::Local)).collect::<Vec<_>>();
         shared.windows(2).all(|pair| pair[0] == pair[1])
             && clusters.iter().all(|cluster| local(*cluster).windows(2).all(|pair| pair[0] == pair[1]))
     };
@@ -87,7 +86,7 @@ pub async fn check(world: &Arc<World>, clients: &Arc<Clients>) -> Result<(), Str
         nothing_left("mounts that are gone", async || clients.without_mount(*cluster).await).await?;
         nothing_left("logins of mounts that are gone", async || clients.passed(*cluster).await).await?;
         nothing_left("versions that were destroyed", async || clients.destroyed(*cluster).await).await?;
-        for host in wanted(*cluster) {
+        for host in world.wanted(*cluster) {
             clients.read_sets(*cluster, host, &world.names[host.0]).await?;
         }
     }

@@ -4,12 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard};
 
-use coffer::storage::Physical;
 use coffer::types::{Prefix, Scope};
 use serde_json::{Value, json};
 
 use crate::clients::{Clients, Told};
-use crate::operator::active;
+use crate::operator::stored;
 use crate::rng::Rng;
 
 /// Acts of one life.
@@ -125,9 +124,7 @@ impl Clients {
     /// # Errors
     /// If nobody is active.
     pub async fn destroyed(&self, cluster: usize) -> Result<Vec<String>, String> {
-        let host = active(&self.world, cluster).ok_or("nobody is active")?;
-        let reader = self.world.slot(host).store().reader();
-        let paths = reader.list(&Prefix::new(Scope::Shared, ""), None, usize::MAX).map_err(|error| error.to_string())?;
+        let paths = stored(&self.world, cluster, &Prefix::new(Scope::Shared, ""))?;
         let owned = self.owned();
         let is_destroyed = |path: &str| {
             let [_, "version", name, number] = path.split('/').collect::<Vec<_>>()[..] else { return false };

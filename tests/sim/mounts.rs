@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use coffer::storage::Physical;
 use coffer::types::{Prefix, Scope};
 use serde_json::json;
 
 use crate::clients::{Clients, Told};
 use crate::net::HostId;
-use crate::operator::active;
+use crate::operator::{active, stored};
 
 /// A mount's rows lie below its UUID.
 const UUID_LEN: usize = 36;
@@ -44,10 +43,9 @@ impl Clients {
             let mounts = answer["data"].as_object().into_iter().flat_map(|mounts| mounts.values());
             known.extend(mounts.filter_map(|mount| mount["uuid"].as_str().map(str::to_owned)));
         }
-        let reader = self.world.slot(host).store().reader();
         let mut left = Vec::new();
         for scope in [Scope::Shared, Scope::Local] {
-            let paths = reader.list(&Prefix::new(scope, ""), None, usize::MAX).map_err(|error| error.to_string())?;
+            let paths = stored(&self.world, cluster, &Prefix::new(scope, ""))?;
             let of_mounts = paths.iter().filter_map(|path| Some((path, path.split_once('/')?.0)));
             left.extend(of_mounts.filter(|(_, id)| id.len() == UUID_LEN && !known.contains(*id)).map(|(path, _)| path.to_string()));
         }

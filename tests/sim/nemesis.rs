@@ -76,7 +76,7 @@ impl Act {
 
     /// Hosts of a cluster that should run.
     pub fn wanted(&self, cluster: usize) -> Vec<HostId> {
-        self.world.plan.all_of(cluster).into_iter().filter(|host| self.world.slot(*host).is_wanted()).collect()
+        self.world.wanted(cluster)
     }
 
     /// The active node now and then, else any.

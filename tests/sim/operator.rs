@@ -8,6 +8,7 @@ use coffer::core::{RawRequest, Standing};
 use coffer::machine::Role;
 use coffer::raft::Consensus;
 use coffer::storage::Physical;
+use coffer::types::Prefix;
 use serde_json::{Value, json};
 
 use crate::invariants::LOCAL_CANARY;
@@ -117,7 +118,7 @@ pub fn is_whole(world: &World, cluster: usize) -> bool {
     let status = running.raft.status();
     let status = status.borrow();
     let votes = |host: HostId| status.peers.iter().any(|peer| peer.is_voter && peer.member.name == world.names[host.0]);
-    world.plan.all_of(cluster).into_iter().filter(|host| world.slot(*host).is_wanted()).all(|host| is_open(world, host) && votes(host))
+    world.wanted(cluster).into_iter().all(|host| is_open(world, host) && votes(host))
 }
 
 /// Has `host` join through `through`.
@@ -168,14 +169,29 @@ pub async fn furnish_here(world: &World, cluster: usize) -> Result<(), String> {
     let hosts = world.plan.first_members(cluster);
     for (folder, kind) in [("mounts", "kv"), ("auth", "userpass")] {
         let path = format!("sys/{folder}/{LOCAL_CANARY}");
-        let done = must(world, &hosts, "PUT", &path, &world.root(cluster), &json!({ "type": kind, "local": true })).await;
-        match done {
-            // An answer was lost, and it is there.
-            Err(why) if why.contains("already in use") => {}
-            done => drop(done?),
-        }
+        mount(world, (cluster, &hosts), &path, &json!({ "type": kind, "local": true })).await?;
     }
     Ok(())
+}
+
+/// Mounts what `body` says at a path that is nobody's: if it is in use, an answer was lost, and it is there.
+///
+/// # Errors
+/// If it does not come to be.
+pub async fn mount(world: &World, (cluster, hosts): (usize, &[HostId]), path: &str, body: &Value) -> Result<(), String> {
+    match must(world, hosts, "PUT", path, &world.root(cluster), body).await {
+        Err(why) if why.contains("already in use") => Ok(()),
+        done => done.map(drop),
+    }
+}
+
+/// Paths of the rows that a cluster's active node has below a prefix.
+///
+/// # Errors
+/// If nobody is active.
+pub fn stored(world: &World, cluster: usize, below: &Prefix) -> Result<Vec<Arc<str>>, String> {
+    let host = active(world, cluster).ok_or("nobody is active")?;
+    world.slot(host).store().reader().list(below, None, usize::MAX).map_err(|error| error.to_string())
 }
 
 /// Tells the trace what a step came to.

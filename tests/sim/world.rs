@@ -238,6 +238,11 @@ impl World {
         &self.slots[host.0]
     }
 
+    /// The hosts of a cluster that are to run.
+    pub fn wanted(&self, cluster: usize) -> Vec<HostId> {
+        self.plan.all_of(cluster).into_iter().filter(|host| self.slot(*host).is_wanted()).collect()
+    }
+
     /// How long it takes to apply the next entries.
     pub fn apply_takes(&self) -> Duration {
         let late = trace::host().map_or(0, |host| self.slot(host).is_late_by_ms.load(Ordering::Relaxed));

@@ -65,14 +65,8 @@ impl Clients {
             return self.histories.end(WRAP, &begun, Kind::Info, both, "nothing to open", &mut process);
         };
         self.histories.end(WRAP, &begun, Kind::Ok, both, "", &mut process);
-        let secret = if rng.permille(250) {
-            match self.wrap_anew(cluster, &secret, &mut rng).await {
-                Some(anew) => anew,
-                None => return,
-            }
-        } else {
-            secret
-        };
+        let secret = if rng.permille(250) { self.wrap_anew(cluster, &secret, &mut rng).await } else { Some(secret) };
+        let Some(secret) = secret else { return };
         let most_ms = *rng.pick(&[0, 0, 3000]);
         futures::future::join_all((0..3).map(|_| self.open_once(here, name, &secret, most_ms, Rng::new(rng.number(), "open")))).await;
     }

@@ -1,4 +1,4 @@
-//! Tokens that live for seconds: each ends when it should, and its child with it; none lives on, none ends early.
+//! Tokens that live for seconds: each ends when it should; none lives on, none ends early.
 //!
 //! The product has no engine yet whose credentials live elsewhere. So a token stands for the credential, and looking it up for asking the
 //! backend: seen alive is *not revoked*, refused is *revoked*, at some time between the last look that saw it alive and the refusal.
