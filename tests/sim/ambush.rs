@@ -175,7 +175,7 @@ impl Act {
         match then {
             Then::Dies(_) => return vec![host],
             Then::GoesOn => {
-                let hosts = if self.rng.permille(300) { self.wanted(cluster) } else { vec![host] };
+                let hosts = if self.rng.permille(300) { self.world.wanted(cluster) } else { vec![host] };
                 self.pause(0, 25).await;
                 return self.cut_power(hosts);
             }
@@ -202,7 +202,7 @@ impl Act {
         }
         world.did("ambush");
         self.pause(0, 2).await;
-        self.cut_power(self.wanted(cluster))
+        self.cut_power(self.world.wanted(cluster))
     }
 
     fn cut_power(&self, hosts: Vec<HostId>) -> Vec<HostId> {

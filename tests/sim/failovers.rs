@@ -43,7 +43,7 @@ impl Act {
     /// A standby's store holds up what it applies, and the office goes to it perhaps, before it has applied all that was acknowledged.
     pub async fn be_late(&mut self, cluster: usize) {
         let world = self.world.clone();
-        let standbys: Vec<HostId> = self.wanted(cluster).into_iter().filter(|host| Some(*host) != active(&world, cluster)).collect();
+        let standbys: Vec<HostId> = self.world.wanted(cluster).into_iter().filter(|host| Some(*host) != active(&world, cluster)).collect();
         if standbys.is_empty() {
             return;
         }

@@ -74,14 +74,9 @@ impl Act {
         self.rng.index(self.world.plan.sizes.len())
     }
 
-    /// Hosts of a cluster that should run.
-    pub fn wanted(&self, cluster: usize) -> Vec<HostId> {
-        self.world.wanted(cluster)
-    }
-
     /// The active node now and then, else any.
     pub fn victim(&mut self, cluster: usize) -> HostId {
-        let wanted = self.wanted(cluster);
+        let wanted = self.world.wanted(cluster);
         match active(&self.world, cluster) {
             Some(active) if self.rng.permille(500) => active,
             _ => *self.rng.pick(&wanted),
@@ -90,7 +85,7 @@ impl Act {
 
     /// Whether a cluster can lose one more host and still have a majority.
     pub fn can_spare(&self, cluster: usize) -> bool {
-        let wanted = self.wanted(cluster);
+        let wanted = self.world.wanted(cluster);
         let up =
             wanted.iter().filter(|host| self.world.net.listens(**host) && !self.world.slot(**host).is_held.load(Ordering::Relaxed)).count();
         up > wanted.len() / 2 + 1
@@ -127,7 +122,7 @@ impl Act {
                     return;
                 }
                 world.did("blackout");
-                let hosts = self.wanted(cluster);
+                let hosts = self.world.wanted(cluster);
                 for host in &hosts {
                     world.order(Order::Down(*host, Loss::Power));
                 }
