@@ -4,7 +4,7 @@ use super::verdict::Verdict;
 use super::versioned::Versioned;
 use super::wgl::{self, Lifecycle, Limits, Mutex, Objects, Register, Set};
 use super::{
-    append, audit, canary, converge, coverage, crossing, fence, lease, monotonic, policy, prefix, register, setfull, unwrap, uses,
+    append, audit, canary, converge, coverage, crossing, fence, kin, lease, monotonic, policy, prefix, register, setfull, unwrap, uses,
 };
 use crate::core::{History, Malformed, Value};
 
@@ -84,6 +84,7 @@ pub const NAMED: &[Named] = &[
         about: "credentials end with their leases",
         check: |history, _| lease::check(history, lease::Options::default()),
     },
+    Named { name: "kin", about: "tokens go with what made them, and for no other reason", check: |history, _| kin::check(history) },
     Named { name: "policy", about: "policies hold from their acknowledgement on", check: policy::check },
     Named { name: "canary", about: "what is local stays local", check: |history, _| canary::check(history) },
     Named {
@@ -119,6 +120,7 @@ pub fn for_workload(workload: &str) -> Option<&'static Named> {
         "set" => "set-full",
         "session" => "monotonic",
         "wrap" => "unwrap",
+        "family" => "kin",
         other => other,
     })
 }

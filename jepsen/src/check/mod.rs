@@ -17,6 +17,7 @@ pub mod append;
 pub mod setfull;
 
 pub mod audit;
+pub mod kin;
 pub mod lease;
 pub mod monotonic;
 mod outage;

@@ -33,7 +33,7 @@ const SHORT_MEMORY: &str = "replication {\n  logshipper_buffer_size = \"64kb\"\n
 pub const PROFILES: &[Profile] = &[
     profile("basic", "3", "register,set,append", "partition,kill,pause", &[]),
     profile("pair", "P3+S3", "set,session,prefix,forward,canary,crossing,converge", "partition,kill,pause", &[]),
-    profile("tokens", "3", "uses,wrap,lease,policy,session", "kill,pause,step-down,partition", &[]),
+    profile("tokens", "3", "uses,wrap,lease,family,policy,session", "kill,pause,step-down,partition", &[]),
     profile("rough", "3", "register,set,append", "packet,partition,pause", &["--hands", "2"]),
     profile("roles", "P3+S3", "fence,converge", "role,kill,pause", &[]),
     profile("snapshots", "3", "register,set,append", "kill,partition,pause", &["--storage", SNAPSHOTS]),

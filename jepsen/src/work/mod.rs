@@ -11,6 +11,7 @@ pub mod canary;
 mod compared;
 pub mod converge;
 pub mod crossing;
+pub mod family;
 pub mod fence;
 pub mod forward;
 pub mod kv;
@@ -23,7 +24,6 @@ pub mod sampler;
 pub mod seal;
 pub mod session;
 pub mod set;
-
 pub mod stage;
 pub mod uses;
 pub mod wrap;
@@ -92,6 +92,7 @@ pub fn all() -> Vec<Box<dyn Workload>> {
         Box::new(append::Append),
         Box::new(uses::Uses::default()),
         Box::new(wrap::Wrap::default()),
+        Box::new(family::Families::default()),
         Box::new(lease::Leases::default()),
         Box::new(policy::Policies::default()),
         Box::new(session::Sessions::default()),

@@ -4,6 +4,7 @@
 
 mod appends;
 mod brute;
+mod families;
 mod make;
 mod mutations;
 mod oracle;
