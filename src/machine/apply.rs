@@ -190,7 +190,7 @@ impl<V: View> Change<'_, V> {
         let Role::Secondary { generation: ours, filling: false, .. } = self.view.role() else {
             return Ok(Err(Outcome::Refused(Refusal::NotSecondary)));
         };
-        if generation < ours {
+        if generation < ours && !bug!(97) {
             return Ok(Err(Outcome::Refused(Refusal::OldGeneration { theirs: generation, ours })));
         }
         if bug!(34) && after.wal > self.applied.positions.performance.wal {
@@ -247,7 +247,7 @@ impl<V: View> Change<'_, V> {
         if !matches!(role, Role::Secondary { filling: true, .. }) {
             return Ok(Err(Outcome::Refused(Refusal::NotSecondary)));
         }
-        self.applied.wipe = true;
+        self.applied.wipe = !bug!(95);
         self.applied.forget_records = true;
         self.applied.positions = Positions { dr: self.applied.positions.dr, ..Positions::default() };
         self.applied.role = Some(role.clone());
@@ -261,7 +261,7 @@ impl<V: View> Change<'_, V> {
         let Role::Secondary { generation: ours, .. } = self.view.role() else {
             return Ok(Err(Outcome::Refused(Refusal::NotSecondary)));
         };
-        if generation < ours {
+        if generation < ours && !bug!(97) {
             return Ok(Err(Outcome::Refused(Refusal::OldGeneration { theirs: generation, ours })));
         }
         if ops.iter().any(|op| op.key().scope != Scope::Shared) {
@@ -303,7 +303,9 @@ impl<V: View> Change<'_, V> {
     fn write_all(&mut self, batch: &Batch) -> Result<(), V::Error> {
         self.put_all(&batch.ops)?;
         self.record(&batch.ops, batch.at);
-        self.applied.key_uses = self.applied.key_uses.and(batch.encrypted);
+        if !bug!(107) {
+            self.applied.key_uses = self.applied.key_uses.and(batch.encrypted);
+        }
         Ok(())
     }
 

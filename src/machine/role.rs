@@ -33,7 +33,7 @@ impl Role {
     pub fn may_write(&self, scope: Scope) -> bool {
         match (self, scope) {
             (_, Scope::Node) | (Self::Alone, _) => true,
-            (Self::Primary { fenced_by, .. }, Scope::Shared) => fenced_by.is_none(),
+            (Self::Primary { fenced_by, .. }, Scope::Shared) => fenced_by.is_none() || bug!(96),
             (Self::Primary { .. }, Scope::Local) => true,
             (Self::Secondary { .. }, Scope::Shared) => false,
             // While it is filled there is nobody yet whose tokens could be stored.

@@ -46,7 +46,8 @@ impl<'v, V: View> Stage<'v, V> {
             self.pages.clear();
         }
         for row in &applied.rows {
-            let stored = row.value.as_ref().map(|value| Stored { revision: Revision(at.0), value: value.clone() });
+            let revision = self.revision_before(&row.key).filter(|_| bug!(93)).unwrap_or(Revision(at.0));
+            let stored = row.value.as_ref().map(|value| Stored { revision, value: value.clone() });
             self.rows.get_mut().insert(row.key.clone(), stored);
         }
         self.pages.extend(applied.pages.iter().map(|(id, sum)| (*id, *sum)));
@@ -57,6 +58,10 @@ impl<'v, V: View> Stage<'v, V> {
         }
         self.applied.push(applied);
         Ok(self.applied.last().expect("an entry was just pushed"))
+    }
+
+    fn revision_before(&self, key: &Key) -> Option<Revision> {
+        self.rows.borrow().get(key).and_then(|row| row.as_ref().map(|row| row.revision))
     }
 
     /// All that was applied, in order.

@@ -105,13 +105,14 @@ impl StateMachine {
         if let Some(membership) = membership {
             self.membership = membership;
         }
-        for applied in &applied {
+        let untold = if bug!(92) { applied.len().saturating_sub(1) } else { 0 };
+        for applied in &applied[untold..] {
             self.observer.applied(applied);
         }
         let mut outcomes = applied.into_iter().map(|applied| applied.outcome);
         metrics::applied(began.elapsed(), batch.len());
         for ((_, responder), is_command) in batch.drain(..).zip(commands) {
-            let outcome = if is_command { outcomes.next() } else { None };
+            let outcome = if is_command || bug!(91) { outcomes.next() } else { None };
             if let Some(responder) = responder {
                 responder.send(Answer { outcome });
             }

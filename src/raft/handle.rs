@@ -179,6 +179,7 @@ impl Consensus for Raft {
                 tracing::warn!(%error, "the outcome of an entry is not known");
                 Err(CommitError::Unknown)
             }
+            Ok(Err(Ended)) | Err(_) if bug!(112) => Err(CommitError::NotLeader { leader: None }),
             Ok(Err(Ended)) | Err(_) => Err(CommitError::Unknown),
         }
     }

@@ -294,6 +294,10 @@ impl Applier {
             frame.records.extend(next.records);
         }
         self.is_proposing = true;
+        if bug!(108) {
+            let upto = frame.records.iter().fold(frame.after, |position, record| position.then(record));
+            out.push(ApplyAction::Send(FromSecondary::Ack { upto }));
+        }
         out.push(ApplyAction::Propose(Command::Ship { generation: frame.generation, after: frame.after, records: frame.records }));
     }
 

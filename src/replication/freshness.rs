@@ -67,7 +67,7 @@ impl Freshness {
 
     /// How many records the copy is known to be behind.
     pub fn records_behind(&self) -> u64 {
-        self.primary_at.0.saturating_sub(self.reached.0)
+        if bug!(98) { 0 } else { self.primary_at.0.saturating_sub(self.reached.0) }
     }
 
     /// How long the copy has been behind, in milliseconds; zero while it is not.

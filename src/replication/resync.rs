@@ -187,7 +187,7 @@ impl Resync {
         }
         let is_all_here = self.asked.is_empty() && self.to_fetch.is_empty();
         let (ops, done) = match self.parts.pop_front() {
-            Some(ops) => (ops, None),
+            Some(ops) => (ops, bug!(94).then_some(self.snapshot)),
             None if is_all_here => (std::mem::take(&mut self.part), Some(self.snapshot)),
             None => return,
         };

@@ -194,6 +194,8 @@ impl<'s> Session<'s> {
         let Some((reader, _)) = &self.snapshot else { return Ok(()) };
         let mut part = Vec::new();
         let mut bytes = 0;
+        let now = bug!(110).then(|| self.parts().store.reader());
+        let reader = now.as_ref().unwrap_or(reader);
         let mut rows = reader.page_rows(Scope::Shared, page)?;
         if bug!(31) {
             rows.extend(reader.page_rows(Scope::Local, page)?);

@@ -204,6 +204,9 @@ impl Shipper {
             Some(records) => {
                 let after = *sent;
                 *sent = records.iter().fold(after, |position, record| position.then(record));
+                if bug!(99) {
+                    out.push(ShipAction::Acked(*sent));
+                }
                 self.send(FromPrimary::Records { generation: self.generation, after, records }, out);
             }
         }

@@ -10,6 +10,7 @@ use crate::client::outcome::{Outcome, usual_refusal};
 use crate::core::{History, Kind, Value};
 
 use super::actor::Actor;
+use super::stage::Stage;
 use super::{Workload, decided};
 
 /// So many are known at once.
@@ -17,6 +18,9 @@ const MOST_TOKENS: usize = 24;
 const MOST_MOUNTS: usize = 2;
 /// A token that was asked so often is forgotten, good or over.
 const TRIES: usize = 12;
+/// All service tokens have it; that of a login may not be `root`.
+const POLICY: &str = "family";
+const RULES: &str = "path \"auth/token/create\" { capabilities = [\"update\", \"sudo\"] }";
 const USER: &str = "u";
 const PASSWORD: &str = "right";
 
@@ -44,6 +48,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Workload for Families {
     fn name(&self) -> &'static str {
         "family"
+    }
+
+    fn set_up(&self, stage: &Stage) -> Result<(), String> {
+        stage.world.first().must(&format!("sys/policies/acl/{POLICY}"), &json!({ "policy": RULES })).map(drop)
     }
 
     fn step(&self, actor: &mut Actor<'_>) {
@@ -93,7 +101,7 @@ impl Families {
         let is_orphan = parent.is_none() || actor.rng.below(6) == 0;
         let is_batch = !is_orphan && actor.rng.below(4) == 0;
         let kind = if is_batch { "batch" } else { "service" };
-        let policies = if is_batch { ["default"] } else { ["root"] };
+        let policies = if is_batch { ["default"] } else { [POLICY] };
         let body = json!({"policies": policies, "ttl": "24h", "type": kind, "no_parent": is_orphan});
         let secret = parent.as_ref().map_or_else(|| actor.token(), |parent| parent.secret.clone());
         let request = Request::new("POST", "auth/token/create").with_token(&secret).with_body(body);
@@ -116,7 +124,7 @@ impl Families {
         let mount = format!("family{}-{}", actor.slot, actor.steps);
         let steps: [(String, Json); 2] = [
             (format!("sys/auth/{mount}"), json!({"type": "userpass"})),
-            (format!("auth/{mount}/users/{USER}"), json!({"password": PASSWORD, "token_policies": ["root"], "token_ttl": "24h"})),
+            (format!("auth/{mount}/users/{USER}"), json!({"password": PASSWORD, "token_policies": [POLICY], "token_ttl": "24h"})),
         ];
         let is_there = |(path, body)| actor.ask(Request::new("POST", path).with_body(body)).is_ok_and(|reply| is_good(&reply));
         if steps.into_iter().all(is_there) {

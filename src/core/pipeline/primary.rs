@@ -27,7 +27,9 @@ impl Core {
             return Err(EngineError::Unavailable("this cluster is a secondary itself".to_owned()).into());
         }
         let request = asked.request;
-        if let Some(token) = request.token.as_ref().filter(|_| who.token.as_ref().is_some_and(|token| token.entry.num_uses > 0)) {
+        if let Some(token) =
+            request.token.as_ref().filter(|_| who.token.as_ref().is_some_and(|token| token.entry.num_uses > 0 && !bug!(111)))
+        {
             self.context
                 .write(|txn| {
                     let mut found = self.tokens.identify(txn, token, &request.connection, asked.now)?;

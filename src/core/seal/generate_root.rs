@@ -156,12 +156,17 @@ impl Seal {
             Collected::Duplicate => Err(SealError::invalid("given key has already been provided during this generation operation")),
             Collected::Unfit(error) => Err(SealError::Invalid(format!("root generation aborted: failed to compute combined key: {error}"))),
             Collected::Combined(combined) => {
-                self.verify_shares(combined, &held)
-                    .map_err(|error| SealError::Invalid(format!("root generation aborted: root key verification failed: {error}")))?;
+                let verified = self.verify_shares(combined, &held);
+                if !bug!(102) {
+                    verified
+                        .map_err(|error| SealError::Invalid(format!("root generation aborted: root key verification failed: {error}")))?;
+                }
                 let started = self.generate_root_status()?;
                 let token = self.ctx.write(|txn| self.first_rows.root_token(txn, self.ctx.now(), None)).await?;
                 let encoded = encode_token(&token, &otp).ok_or_else(|| SealError::failed("token and password differ in length"))?;
-                self.progress().generate_root = None;
+                if !bug!(101) {
+                    self.progress().generate_root = None;
+                }
                 tracing::warn!("a root token was generated");
                 Ok(GenerateRootStatus {
                     complete: true,

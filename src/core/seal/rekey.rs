@@ -227,7 +227,7 @@ impl Seal {
         let waiting = {
             let mut progress = self.progress();
             let attempt = progress.rekey.as_mut().ok_or_else(|| SealError::invalid("the rekey was cancelled"))?;
-            if attempt.must_verify {
+            if attempt.must_verify && !bug!(103) {
                 let nonce = entropy::random_uuid(self.ctx.entropy.as_ref());
                 attempt.unverified = Some(Unverified::new(seal, nonce.clone()));
                 return Ok(Some(nonce));

@@ -53,7 +53,7 @@ impl Tokens {
         }
         let token = spec.id.unwrap_or_else(|| id::service_token(self.ctx.entropy.as_ref()));
         let key = self.key_of(txn, &token)?;
-        if txn.exists(&keys::token(&key))? {
+        if txn.exists(&keys::token(&key))? && !bug!(105) {
             return Err(EngineError::invalid("cannot create a token with a duplicate ID"));
         }
         write_entry(txn, &key, &entry);

@@ -82,6 +82,7 @@ fn name(call: &Call<'_>, path: &str) -> Result<String, EngineError> {
         .token_key
         .as_deref()
         .ok_or_else(|| EngineError::invalid("cubbyhole operations are only supported by \"service\" type tokens"))?;
+    let token = if bug!(104) { "everybody" } else { token };
     Ok(format!("{token}/{path}"))
 }
 

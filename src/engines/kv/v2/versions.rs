@@ -52,6 +52,7 @@ pub(super) fn undelete(call: &Call<'_>, view: &mut View<'_>, path: &str) -> Resu
     let config = load_config(view)?;
     if let Some(mut record) = load(view, path)?
         && record.undelete(&numbers, &config, call.now)
+        && !bug!(106)
     {
         save(view, path, &record);
     }
