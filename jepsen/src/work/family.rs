@@ -18,6 +18,8 @@ const MOST_TOKENS: usize = 24;
 const MOST_MOUNTS: usize = 2;
 /// A token that was asked so often is forgotten, good or over.
 const TRIES: usize = 12;
+/// One that was over is asked so often again.
+const TRIES_AFTER: usize = 2;
 /// All service tokens have it; that of a login may not be `root`.
 const POLICY: &str = "family";
 const RULES: &str = "path \"auth/token/create\" { capabilities = [\"update\", \"sudo\"] }";
@@ -56,19 +58,20 @@ impl Workload for Families {
 
     fn step(&self, actor: &mut Actor<'_>) {
         let count = lock(&self.tokens).len();
-        let dice = if count < MOST_TOKENS / 2 { 10 + actor.rng.below(6) } else { actor.rng.below(20) };
-        match dice {
-            0..10 => self.use_any(actor),
-            10..14 if count < MOST_TOKENS => self.create(actor),
-            14..16 if count < MOST_TOKENS => self.let_in(actor),
-            16 => self.revoke_mount(actor),
-            _ => self.revoke(actor),
+        match actor.rng.below(if count < MOST_TOKENS / 2 { 14 } else { 40 }) {
+            0..8 if count < MOST_TOKENS => self.create(actor),
+            8..12 if count < MOST_TOKENS => self.let_in(actor),
+            37 => self.revoke_mount(actor),
+            38.. => self.revoke(actor),
+            _ => self.use_any(actor),
         }
     }
 
     fn finish(&self, actor: &mut Actor<'_>) {
         let tokens = lock(&self.tokens).clone();
-        tokens.iter().for_each(|token| use_once(actor, token));
+        for token in &tokens {
+            use_once(actor, token);
+        }
     }
 
     fn check(&self, history: &History) -> Verdict {
@@ -92,7 +95,10 @@ impl Families {
             tokens[at].tries -= 1;
             if tokens[at].tries == 0 { tokens.swap_remove(at) } else { tokens[at].clone() }
         };
-        use_once(actor, &token);
+        if use_once(actor, &token) == Kind::Fail {
+            let mut tokens = lock(&self.tokens);
+            tokens.iter_mut().filter(|other| other.name == token.name).for_each(|over| over.tries = over.tries.min(TRIES_AFTER));
+        }
     }
 
     /// A token's child, or nobody's.
@@ -192,7 +198,7 @@ fn revoke(actor: &mut Actor<'_>, name: &str, way: &str, request: &Request) -> Ki
     actor.end(&begun, &outcome, |_| Ok(value))
 }
 
-fn use_once(actor: &mut Actor<'_>, token: &Token) {
+fn use_once(actor: &mut Actor<'_>, token: &Token) -> Kind {
     let begun = actor.begin("use", token.name.as_str());
     let request = Request::new("GET", "auth/token/lookup-self").with_token(&token.secret);
     // Every policy that they have allows this much, so a refusal is of the token.
@@ -200,5 +206,5 @@ fn use_once(actor: &mut Actor<'_>, token: &Token) {
         Outcome::Fail(_, Some(reply)) if reply.status == 403 => Outcome::Fail(check::REVOKED.to_owned(), Some(reply)),
         outcome => outcome,
     };
-    actor.end(&begun, &outcome, |_| Ok(token.name.as_str().into()));
+    actor.end(&begun, &outcome, |_| Ok(token.name.as_str().into()))
 }
