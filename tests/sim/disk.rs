@@ -96,6 +96,8 @@ struct State {
     faults: Faults,
     rng: Rng,
     syncs: u64,
+    /// Whether a new file that is synced has its name, as on the file systems that are used; else its folder must be synced.
+    names_files: bool,
 }
 
 /// The disk of one host. Cheap to clone: all clones are the same disk.
@@ -120,8 +122,9 @@ fn locked(bytes: &Mutex<Bytes>) -> MutexGuard<'_, Bytes> {
 
 impl SimDisk {
     /// An empty disk.
-    pub fn new(faults: Faults, rng: Rng) -> Self {
-        Self(Arc::new(Mutex::new(State { files: BTreeMap::new(), durable: BTreeMap::new(), faults, rng, syncs: 0 })))
+    pub fn new(faults: Faults, mut rng: Rng) -> Self {
+        let names_files = rng.permille(500);
+        Self(Arc::new(Mutex::new(State { files: BTreeMap::new(), durable: BTreeMap::new(), faults, rng, syncs: 0, names_files })))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -223,8 +226,7 @@ impl SimDisk {
     fn synced(&self, path: &Path, bytes: &Arc<Mutex<Bytes>>) {
         let mut state = self.state();
         state.syncs += 1;
-        // A new file that is synced has its name, as on the file systems that are used.
-        if state.files.get(path).is_some_and(|named| Arc::ptr_eq(named, bytes)) {
+        if state.names_files && state.files.get(path).is_some_and(|named| Arc::ptr_eq(named, bytes)) {
             state.durable.insert(path.to_owned(), bytes.clone());
         }
     }

@@ -13,6 +13,8 @@ use crate::world::World;
 
 /// A policy and a mount that are made last of all.
 const LAST: &str = "last";
+/// So much is written with a new key.
+const WRITES: u64 = 5;
 
 /// Who is to run, and the number of his cluster.
 fn all(world: &World) -> Vec<(usize, HostId)> {
@@ -73,7 +75,20 @@ pub async fn is_rotated(world: &World, primary: usize) -> Result<(), String> {
     for cluster in 0..world.plan.sizes.len() {
         world.wait("what is written is encrypted with the new key", WITHIN, || term(cluster) > before).await?;
     }
-    Ok(())
+    is_counted(world, primary).await
+}
+
+/// What a key has encrypted is counted.
+async fn is_counted(world: &World, primary: usize) -> Result<(), String> {
+    let (hosts, root) = (world.wanted(primary), world.root(primary));
+    for n in 0..WRITES {
+        must(world, &hosts, "POST", &format!("kv/data/counted{n}"), &root, &json!({ "data": { "v": n } })).await?;
+    }
+    let told = must(world, &hosts, "GET", "sys/key-status", &root, &Value::Null).await?;
+    match told["data"]["encryptions"].as_u64() {
+        Some(told) if told >= WRITES => Ok(()),
+        _ => Err(format!("{WRITES} values were encrypted, and the key's status says {told}")),
+    }
 }
 
 /// Asks a node until it answers so.

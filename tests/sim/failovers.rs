@@ -1,13 +1,16 @@
 //! Changes of the active node to one that is not ready for it: it was away, stood still, or is late with what it applies.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use serde_json::json;
 
+use crate::disk::Loss;
 use crate::nemesis::Act;
 use crate::net::HostId;
 use crate::operator::active;
-use crate::world::Order;
+use crate::world::{Order, World};
 
 impl Act {
     /// A process stands still, the active node's now and then, and goes on as if no time had passed.
@@ -24,11 +27,14 @@ impl Act {
     }
 
     /// The active node hears of nothing for a while, in which the others go on without it; then it comes back, and is the active one again.
-    /// What it remembers is of another time.
+    /// What it remembers is of another time. Sometimes one of the others restarts just then, and what it promised has to hold.
     pub async fn come_back(&mut self, cluster: usize) {
         let world = self.world.clone();
         let Some(gone) = active(&world, cluster) else { return };
         let others: Vec<HostId> = world.plan.all_of(cluster).into_iter().filter(|host| *host != gone).collect();
+        if self.rng.permille(400) && self.can_spare(cluster) {
+            tokio::spawn(restart(world.clone(), *self.rng.pick(&others), self.rng.between(0, 150), self.rng.between(0, 100)));
+        }
         self.cut_for_a_while("away", others.into_iter().flat_map(|other| [(gone, other), (other, gone)]).collect()).await;
         for _ in 0..8 {
             self.pause(300, 1500).await;
@@ -54,5 +60,16 @@ impl Act {
         self.at_active(cluster, "transfer", "sys/step-down", json!({})).await;
         self.pause(500, 4000).await;
         slot.is_late_by_ms.store(0, Ordering::Relaxed);
+    }
+}
+
+/// A process ends soon, and is started again almost at once.
+async fn restart(world: Arc<World>, host: HostId, after_ms: u64, down_ms: u64) {
+    tokio::time::sleep(Duration::from_millis(after_ms)).await;
+    if world.slot(host).is_wanted() && !world.is_mended.load(Ordering::Relaxed) {
+        world.did("restart");
+        world.order(Order::Down(host, Loss::Process));
+        tokio::time::sleep(Duration::from_millis(down_ms)).await;
+        world.order(Order::Start(host));
     }
 }

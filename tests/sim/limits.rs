@@ -24,6 +24,7 @@ impl Clients {
         let told = self.told(self.any_host(cluster, &mut rng), "POST", "auth/token/create", &self.token(cluster), &body).await;
         let Some(token) = told.token() else { return };
         self.want_more(cluster, &token, &mut rng).await;
+        self.take_one_id(cluster, &mut rng).await;
         let ways = ["", "open/shut/", "open/../", "open/x/../../", "open/%2e%2e/", "open/..%2f", "open/./../", "open//../", "OPEN/../"];
         for _ in 0..3 {
             let way = rng.pick(&ways);
@@ -51,6 +52,18 @@ impl Clients {
         let told = self.told(self.any_host(cluster, rng), "GET", "kv/data/open/x", &shut, &serde_json::Value::Null).await;
         if matches!(&told, Told::Refused(404, text) if text == "[]") {
             self.world.fail("what one policy denies was allowed by another".to_owned());
+        }
+    }
+
+    /// Has several tokens made at once that want the same id: one may.
+    async fn take_one_id(&self, cluster: usize, rng: &mut Rng) {
+        let (root, body) = (self.token(cluster), json!({ "id": format!("own-{}", self.fresh()), "policies": ["default"], "ttl": "1h" }));
+        let hosts: Vec<_> = (0..3).map(|_| self.any_host(cluster, rng)).collect();
+        let made = hosts.into_iter().map(|host| self.told(host, "POST", "auth/token/create", &root, &body));
+        let made = futures::future::join_all(made).await;
+        let made = made.iter().filter(|told| matches!(told, Told::Done(_))).count();
+        if made > 1 {
+            self.world.fail(format!("{made} tokens were made with one id"));
         }
     }
 

@@ -16,6 +16,7 @@ mod failovers;
 mod families;
 mod guarded;
 mod history;
+mod honest;
 mod host;
 mod hosts;
 mod invariants;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::clients::{Clients, Told, USES};
 use crate::net::HostId;
-use crate::operator::active;
+use crate::operator::{OPEN, active};
 use crate::rng::Rng;
 
 /// Life of tokens that are left to their end, in seconds; no other token has this one.
@@ -25,7 +25,7 @@ impl Clients {
     pub async fn use_up(self: Arc<Self>, cluster: usize, mut rng: Rng) {
         let limit = rng.between(1, 4);
         let belief = self.world.belief(cluster);
-        let body = json!({ "policies": ["default"], "num_uses": limit, "ttl": "1h" });
+        let body = json!({ "policies": ["default", OPEN], "num_uses": limit, "ttl": "1h" });
         let told = self.told(self.any_host(cluster, &mut rng), "POST", "auth/token/create", &self.token(cluster), &body).await;
         let Some(token) = told.token() else { return };
         let name = self.fresh();
@@ -40,10 +40,16 @@ impl Clients {
         let mut process = self.histories.process();
         let begun = self.histories.record(USES, Op::invoke(process, "use", argument.clone()));
         let host = self.any_host(cluster, &mut rng);
-        // A request that its policies refuse takes a use as well.
-        let path = if rng.permille(300) { "kv/data/not-for-it" } else { "auth/token/lookup-self" };
-        let (kind, why) = match self.told(host, "GET", path, token, &serde_json::Value::Null).await {
+        // A request that its policies refuse takes a use as well, and one that another cluster carries out.
+        let (method, path, body) = match rng.below(10) {
+            0..3 => ("GET", "kv/data/not-for-it", serde_json::Value::Null),
+            3..6 => ("POST", "kv/data/open/used", json!({ "data": { "v": 1 } })),
+            _ => ("GET", "auth/token/lookup-self", serde_json::Value::Null),
+        };
+        let (kind, why) = match self.told(host, method, path, token, &body).await {
             Told::Done(_) => (Kind::Ok, String::new()),
+            // The use may be taken before it is known that the write cannot be done.
+            Told::Refused(status, why) if method == "POST" && status != 403 && status != 0 => (Kind::Info, why),
             Told::Refused(403, why) if !why.contains("invalid token") => (Kind::Ok, String::new()),
             Told::Refused(403, _) if self.world.still_believes(cluster, belief) => (Kind::Fail, uses::EXHAUSTED.to_owned()),
             // All tokens of a cluster go when it is filled anew.
