@@ -119,7 +119,7 @@ pub const BUGS: &[Bug] = &[
     bug(88, "closed segment not synced",       "a segment of the log is closed without a sync, and those after it are synced alone", "src/raft/log_thread.rs"),
     bug(89, "new segment in no folder",        "the folder is not synced when a segment of the log begins", "src/raft/log_thread.rs"),
     bug(90, "votes at once after a start",     "a node that has just started votes though a leader may hold a lease that it granted", "src/raft/receiver.rs"),
-    bug(91, "answer of another entry",         "entries that are no commands take the outcomes of those that are", "src/raft/adapter.rs"),
+    bug(91, "answer of another entry",         "of entries applied together, the outcomes are told in the wrong order", "src/raft/adapter.rs"),
     bug(92, "only the last is told",           "of entries applied together, caches hear of the last only", "src/raft/adapter.rs"),
     bug(93, "guards look before the batch",    "of entries applied together, a guard does not see what those before wrote", "src/machine/stage.rs"),
     bug(94, "equal after the first part",      "a comparison takes a copy for equal once the first part of what differs is written", "src/replication/resync.rs"),

@@ -112,7 +112,11 @@ impl StateMachine {
         let mut outcomes = applied.into_iter().map(|applied| applied.outcome);
         metrics::applied(began.elapsed(), batch.len());
         for ((_, responder), is_command) in batch.drain(..).zip(commands) {
-            let outcome = if is_command || bug!(91) { outcomes.next() } else { None };
+            let outcome = match is_command {
+                true if bug!(91) => outcomes.next_back(),
+                true => outcomes.next(),
+                false => None,
+            };
             if let Some(responder) = responder {
                 responder.send(Answer { outcome });
             }
