@@ -125,7 +125,7 @@ pub const BUGS: &[Bug] = &[
     bug(94, "equal after the first part",      "a comparison takes a copy for equal once the first part of what differs is written", "src/replication/resync.rs"),
     bug(95, "own rows stay",                   "a cluster that becomes a secondary keeps what it had", "src/machine/apply.rs"),
     bug(96, "fenced primary writes",           "a primary that knows of a later generation takes shared writes", "src/machine/role.rs"),
-    bug(97, "replaced primary is followed",    "records of an earlier generation are applied", "src/machine/apply.rs"),
+    bug(97, "demoted and gone",                "a primary that is demoted forgets its secondaries, which may lack records", "src/core/replication/primary.rs"),
     bug(98, "never behind",                    "a status says that no copy is behind", "src/replication/freshness.rs"),
     bug(99, "sent is taken for received",      "a primary says that a secondary holds what was sent to it", "src/replication/shipper.rs"),
     bug(100, "moment before its proof",        "a request reads the state as it was before its node had proved that it leads", "src/core/pipeline/mod.rs"),

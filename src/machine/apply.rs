@@ -190,7 +190,7 @@ impl<V: View> Change<'_, V> {
         let Role::Secondary { generation: ours, filling: false, .. } = self.view.role() else {
             return Ok(Err(Outcome::Refused(Refusal::NotSecondary)));
         };
-        if generation < ours && !bug!(97) {
+        if generation < ours {
             return Ok(Err(Outcome::Refused(Refusal::OldGeneration { theirs: generation, ours })));
         }
         if bug!(34) && after.wal > self.applied.positions.performance.wal {
@@ -261,7 +261,7 @@ impl<V: View> Change<'_, V> {
         let Role::Secondary { generation: ours, .. } = self.view.role() else {
             return Ok(Err(Outcome::Refused(Refusal::NotSecondary)));
         };
-        if generation < ours && !bug!(97) {
+        if generation < ours {
             return Ok(Err(Outcome::Refused(Refusal::OldGeneration { theirs: generation, ours })));
         }
         if ops.iter().any(|op| op.key().scope != Scope::Shared) {

@@ -52,7 +52,17 @@ async fn look(world: Arc<World>, primary: usize, copy: usize) {
     {
         let of_copy = |secondary: &&Value| secondary["api_address"].as_str().is_some_and(|address| is_of(&world, copy, address));
         for secondary in said["data"]["secondaries"].as_array().into_iter().flatten().filter(of_copy) {
-            judge(&world, asked, &secondary["lag_records"], stood, held.max(furthest(&world, copy)));
+            let holds = held.max(furthest(&world, copy));
+            judge(&world, asked, &secondary["lag_records"], stood, holds);
+            // Of one that is away a primary counts to where it stands now, so it says how far it believes that one to be.
+            let (stands, behind) = (said["data"]["last_performance_wal"].as_u64(), secondary["lag_records"].as_u64());
+            if let (Some(stands), Some(behind)) = (stands, behind)
+                && secondary["connection_status"] == "disconnected"
+                && stands.saturating_sub(behind) > holds
+            {
+                let (name, believed) = (trace::name(asked), stands - behind);
+                world.fail(format!("{name} says that a copy that is away holds {believed} records, and it holds {holds}"));
+            }
         }
     }
     tokio::time::sleep(HEARD).await;

@@ -94,7 +94,7 @@ impl Replication {
         }
         let lacking = lacking(&self.links.describe());
         // Its secondaries stay known: those that lack records get them from here until this cluster follows another.
-        self.change_role(Role::Secondary { set, generation, filling: false }, &RoleRecord::default(), false).await?;
+        self.change_role(Role::Secondary { set, generation, filling: false }, &RoleRecord::default(), bug!(97)).await?;
         let reply = Reply::empty().warn(DEMOTED).warn(NO_SHARED_WRITES);
         Ok(lacking.into_iter().fold(reply, Reply::warn))
     }

@@ -3,6 +3,7 @@
 mod acknowledged;
 mod apply;
 mod completeness;
+mod fenced;
 mod leaders;
 mod nonces;
 mod order;
@@ -91,6 +92,7 @@ impl Invariants {
             Box::<order::IndexesAreInOrder>::default(),
             Box::<primaries::OnePrimaryAGeneration>::default(),
             Box::<prefix::SecondariesFollow>::default(),
+            Box::<fenced::FencedPrimariesRest>::default(),
             Box::<shipped::LocalRowsStay>::default(),
             Box::<nonces::NoncesAreUsedOnce>::default(),
             Box::<roots::EqualPositionsEqualRoots>::default(),
