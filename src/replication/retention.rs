@@ -75,7 +75,7 @@ pub fn trim(store: &dyn Physical, keep: Keep, pins: &Pins, now: Timestamp) -> Re
         upto += u64::try_from(surplus).unwrap_or(count).clamp(1, count);
     }
     upto = upto.max(last_older_than(store, kept.first.0, kept.last.0, now, keep.age)?);
-    if let Some(pinned) = pins.first().filter(|_| !bug!(109)) {
+    if let Some(pinned) = pins.first() {
         upto = upto.min(pinned.0);
     }
     if upto >= kept.first.0 {

@@ -16,6 +16,9 @@ impl Clients {
     /// Has a token make another, and that one more, revokes the first in some way, and tries the last: it went with the first, unless it is
     /// nobody's child, or the first was to go alone.
     pub async fn end_family(self: Arc<Self>, cluster: usize, mut rng: Rng) {
+        if rng.permille(250) {
+            return self.race_parent(cluster, rng).await;
+        }
         let kind = if rng.permille(300) { "batch" } else { "service" };
         let is_orphan = kind == "service" && rng.permille(250);
         let generations = rng.index(3) + 1;
@@ -61,6 +64,24 @@ impl Clients {
             };
             self.histories.end(REVOKED, &begun, kind, name.clone(), &why, &mut process);
             rest(&mut rng, 2000).await;
+        }
+    }
+
+    /// Has a token make another while it is revoked: whatever comes first, none is left that is good.
+    async fn race_parent(&self, cluster: usize, mut rng: Rng) {
+        let (root, body) = (self.token(cluster), json!({ "policies": ["root"], "ttl": "1h" }));
+        let told = self.told(self.any_host(cluster, &mut rng), "POST", "auth/token/create", &root, &body).await;
+        let Some(parent) = told.token() else { return };
+        let (one, other) = (self.any_host(cluster, &mut rng), self.any_host(cluster, &mut rng));
+        let gone = json!({ "token": parent });
+        let makes = self.told(one, "POST", "auth/token/create", &parent, &body);
+        let ends = self.told(other, "POST", "auth/token/revoke", &root, &gone);
+        let (made, ended) = futures::join!(makes, ends);
+        let (Some(child), Told::Done(_)) = (made.token(), ended) else { return };
+        rest(&mut rng, 1000).await;
+        let host = self.any_host(cluster, &mut rng);
+        if matches!(self.told(host, "GET", "auth/token/lookup-self", &child, &serde_json::Value::Null).await, Told::Done(_)) {
+            self.world.fail("a token was good that was made while the token that made it was revoked".to_owned());
         }
     }
 

@@ -4,6 +4,7 @@
 //! was last told. So neither may say less than what lies between where the primary stood a while ago and what the copy holds now.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use coffer::storage::Physical;
@@ -17,6 +18,8 @@ use crate::trace;
 use crate::world::World;
 
 const STATUS: &str = "sys/replication/performance/status";
+/// How often it is looked how far each cluster has come.
+const SAMPLED: Duration = Duration::from_millis(100);
 /// A primary makes a mark each second; a secondary that hears of none takes its link for broken after three.
 const MARKED: Duration = Duration::from_millis(2500);
 const HEARD: Duration = Duration::from_secs(6);
@@ -25,17 +28,24 @@ const HEARD: Duration = Duration::from_secs(6);
 pub async fn watch(world: Arc<World>) {
     let mut rng = Rng::new(world.plan.seed, "honest");
     let clusters = 0..world.plan.sizes.len();
+    let ever: Arc<Vec<AtomicU64>> = Arc::new(clusters.clone().map(|_| AtomicU64::new(0)).collect());
     loop {
-        tokio::time::sleep(Duration::from_millis(rng.between(500, 2000))).await;
+        tokio::time::sleep(SAMPLED).await;
+        for cluster in clusters.clone() {
+            ever[cluster].fetch_max(furthest(&world, cluster), Ordering::Relaxed);
+        }
+        if !rng.permille(80) {
+            continue;
+        }
         let Some(primary) = clusters.clone().find(|cluster| takes_writes(&world, *cluster)) else { continue };
         for copy in clusters.clone().filter(|cluster| *cluster != primary) {
-            tokio::spawn(look(world.clone(), primary, copy));
+            tokio::spawn(look(world.clone(), primary, copy, ever.clone()));
         }
     }
 }
 
 /// Asks the primary, and later the copy, how far the copy is behind.
-async fn look(world: Arc<World>, primary: usize, copy: usize) {
+async fn look(world: Arc<World>, primary: usize, copy: usize, ever: Arc<Vec<AtomicU64>>) {
     let Some(asked) = active(&world, primary) else { return };
     let beliefs = (world.belief(primary), world.belief(copy));
     let is_as_before = || {
@@ -44,7 +54,9 @@ async fn look(world: Arc<World>, primary: usize, copy: usize) {
             && world.still_believes(primary, beliefs.0)
             && world.still_believes(copy, beliefs.1)
     };
-    let (stood, held) = (position(&world, asked), furthest(&world, copy));
+    let stood = position(&world, asked);
+    // One that is filled anew held more once, and those who do not hear of it believe so still.
+    let holds = || ever[copy].load(Ordering::Relaxed).max(furthest(&world, copy));
     tokio::time::sleep(MARKED).await;
     let said = ask(&world, asked, "GET", STATUS, "", &json!({})).await;
     if let Ok((200, said)) = said
@@ -52,7 +64,7 @@ async fn look(world: Arc<World>, primary: usize, copy: usize) {
     {
         let of_copy = |secondary: &&Value| secondary["api_address"].as_str().is_some_and(|address| is_of(&world, copy, address));
         for secondary in said["data"]["secondaries"].as_array().into_iter().flatten().filter(of_copy) {
-            let holds = held.max(furthest(&world, copy));
+            let holds = holds();
             judge(&world, asked, &secondary["lag_records"], stood, holds);
             // Of one that is away a primary counts to where it stands now, so it says how far it believes that one to be.
             let (stands, behind) = (said["data"]["last_performance_wal"].as_u64(), secondary["lag_records"].as_u64());
@@ -72,7 +84,7 @@ async fn look(world: Arc<World>, primary: usize, copy: usize) {
         && is_as_before()
         && said["data"]["state"] == "stream-wals"
     {
-        judge(&world, asked, &said["data"]["lag_records"], stood, held.max(furthest(&world, copy)));
+        judge(&world, asked, &said["data"]["lag_records"], stood, holds());
     }
 }
 

@@ -109,14 +109,10 @@ impl Core {
 
     /// `Ok(None)`: what it rests on changed meanwhile, and nothing was done.
     async fn attempt(&self, asked: Asked<'_>, journal: &mut Journal<'_>, turn: &mut Turn) -> Result<Option<Response>, Refused> {
-        #[cfg(feature = "chaos")]
-        let early = if bug!(100) { self.context.begin().ok() } else { None };
         self.context.raft.read_barrier().await.map_err(|_| Refused::NoActive)?;
         let routed = self.route(asked.request)?;
         journal.place(&routed);
         let mut txn = self.context.begin().map_err(|_| Refused::Sealed)?;
-        #[cfg(feature = "chaos")]
-        early.into_iter().for_each(|early| txn = early);
         self.check_origin(asked, &routed)?;
         let who = self.identify(&mut txn, asked, &routed)?;
         journal.caller(&who);

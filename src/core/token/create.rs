@@ -58,6 +58,10 @@ impl Tokens {
         }
         write_entry(txn, &key, &entry);
         write_json(txn, keys::token_accessor(&entry.accessor), &key);
+        #[cfg(feature = "chaos")]
+        if bug!(109) {
+            txn.forget_reads();
+        }
         if !entry.parent.is_empty() {
             write_json(txn, keys::token_child(&entry.parent, &key), &true);
         }
