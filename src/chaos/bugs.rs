@@ -140,7 +140,7 @@ pub const BUGS: &[Bug] = &[
     bug(109, "child of a dead parent",         "a token is made though the one that makes it is revoked meanwhile", "src/core/token/create.rs"),
     bug(110, "pages as they are now",          "a comparison sends rows that are newer than the moment it compares with", "src/replication/session.rs"),
     bug(111, "uses through a secondary are free", "a shared write through a secondary takes no use of its token", "src/core/pipeline/primary.rs"),
-    bug(112, "unknown is told as not done",    "a write of unknown outcome is said not to have happened, and is tried again", "src/raft/handle.rs"),
+    bug(112, "unknown is told as done",        "a write is acknowledged though its entry was replaced by another leader's", "src/raft/handle.rs"),
     bug(113, "accessors stay",                 "the accessor of a token that was revoked stays", "src/core/token/revoke.rs"),
 ];
 

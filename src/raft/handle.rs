@@ -175,11 +175,11 @@ impl Consensus for Raft {
                 let leader = to.leader_id.map(NodeId).filter(|leader| leader.0 != *self.raft.node_id());
                 Err(CommitError::NotLeader { leader })
             }
+            Ok(Ok(Err(_))) if bug!(112) => Ok(Outcome::Committed(self.store.positions())),
             Ok(Ok(Err(error))) => {
                 tracing::warn!(%error, "the outcome of an entry is not known");
                 Err(CommitError::Unknown)
             }
-            Ok(Err(Ended)) | Err(_) if bug!(112) => Err(CommitError::NotLeader { leader: None }),
             Ok(Err(Ended)) | Err(_) => Err(CommitError::Unknown),
         }
     }
