@@ -118,7 +118,7 @@ pub const BUGS: &[Bug] = &[
     bug(87, "revoked certificate is good",     "a secondary that was revoked is admitted by its old certificate", "src/core/replication/primary.rs"),
     bug(88, "closed segment not synced",       "a segment of the log is closed without a sync, and those after it are synced alone", "src/raft/log_thread.rs"),
     bug(89, "new segment in no folder",        "the folder is not synced when a segment of the log begins", "src/raft/log_thread.rs"),
-    bug(90, "no gate before a snapshot",       "a snapshot is installed while entries are being appended", "src/raft/receiver.rs"),
+    bug(90, "snapshot without members",        "the head of a snapshot does not name the members of that moment", "src/raft/adapter.rs"),
     bug(91, "answer of another entry",         "of entries applied together, the outcomes are told in the wrong order", "src/raft/adapter.rs"),
     bug(92, "only the last is told",           "of entries applied together, caches hear of the last only", "src/raft/adapter.rs"),
     bug(93, "guards look before the batch",    "of entries applied together, a guard does not see what those before wrote", "src/machine/stage.rs"),

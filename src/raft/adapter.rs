@@ -135,7 +135,8 @@ impl StateMachine {
     /// If it cannot be written.
     pub async fn take(&self) -> io::Result<(Snapshot, Option<Arc<Shelved>>)> {
         let began = Instant::now();
-        let meta = SnapshotMeta { last_log_id: self.applied, last_membership: self.membership.clone() };
+        let last_membership = if bug!(90) { Membership::default() } else { self.membership.clone() };
+        let meta = SnapshotMeta { last_log_id: self.applied, last_membership };
         let (shelf, store) = (self.shelf.clone(), self.store.clone());
         let taken = off_thread(move || shelf.take(&*store, meta)).await.map_err(io::Error::other)?;
         metrics::snapshot_taken(began.elapsed());
