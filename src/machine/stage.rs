@@ -46,7 +46,7 @@ impl<'v, V: View> Stage<'v, V> {
             self.pages.clear();
         }
         for row in &applied.rows {
-            let revision = self.revision_before(&row.key).filter(|_| bug!(93)).unwrap_or(Revision(at.0));
+            let revision = if bug!(93) { self.revision_before(&row.key) } else { None }.unwrap_or(Revision(at.0));
             let stored = row.value.as_ref().map(|value| Stored { revision, value: value.clone() });
             self.rows.get_mut().insert(row.key.clone(), stored);
         }
@@ -60,6 +60,7 @@ impl<'v, V: View> Stage<'v, V> {
         Ok(self.applied.last().expect("an entry was just pushed"))
     }
 
+    /// Planted bug 93: what a row was known to rest on before this entry.
     fn revision_before(&self, key: &Key) -> Option<Revision> {
         self.rows.borrow().get(key).and_then(|row| row.as_ref().map(|row| row.revision))
     }
