@@ -38,7 +38,7 @@ pub fn check(history: &History) -> Result<Verdict, Malformed> {
         }
         wrong.extend(kin.judge(token, uses));
         good += usize::from(uses.iter().any(|call| call.outcome == Outcome::Ok));
-        over += usize::from(uses.iter().any(is_refusal));
+        over += usize::from(uses.iter().any(|call| call.is_refused_as(REVOKED)));
     }
     if !wrong.is_empty() {
         return Ok(Verdict::all("kin", wrong));
@@ -47,10 +47,6 @@ pub fn check(history: &History) -> Result<Verdict, Malformed> {
         (0, _) | (_, 0) => Verdict::unknown("kin", format!("{good} tokens were ever good, {over} ever over")),
         _ => Verdict::valid("kin", format!("{} tokens: {good} were good, and {over} over when and only when they should be", uses.len())),
     })
-}
-
-fn is_refusal(call: &Call<'_>) -> bool {
-    call.outcome == Outcome::Fail && call.end.and_then(|end| end.error.as_deref()) == Some(REVOKED)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +103,7 @@ impl<'a> Kin<'a> {
             Some(Verdict::invalid(&name, text, calls.flat_map(|call| call.lines().collect::<Vec<Op>>()).collect()))
         };
         let ends = self.ends(token);
-        let first_refusal = uses.iter().filter(|call| is_refusal(call)).min_by_key(|call| call.ended);
+        let first_refusal = uses.iter().filter(|call| call.is_refused_as(REVOKED)).min_by_key(|call| call.ended);
         for good in uses.iter().filter(|call| call.outcome == Outcome::Ok) {
             if let Some((revoke, _)) = ends.iter().find(|(revoke, is_sure)| *is_sure && revoke.is_before(good)) {
                 return invalid("good after it was revoked", vec![*revoke, *good]);

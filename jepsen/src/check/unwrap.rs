@@ -5,7 +5,7 @@
 
 use super::keyed::{Keyed, by_key};
 use super::verdict::Verdict;
-use crate::core::{Call, History, Malformed, Op, Outcome, Value, calls};
+use crate::core::{History, Malformed, Op, Outcome, Value, calls};
 
 /// The error of a token that was opened before.
 pub const GONE: &str = "gone";
@@ -34,8 +34,7 @@ fn one_token(token: &Value, calls: &[Keyed<'_>]) -> Verdict {
     if let Some(other) = opened.iter().find(|keyed| keyed.result != wrap.result) {
         return Verdict::invalid(name, "opened to something else than was wrapped", lines(&[wrap, other]));
     }
-    let is_refusal = |call: &Call<'_>| call.outcome == Outcome::Fail && call.end.and_then(|end| end.error.as_deref()) == Some(GONE);
-    let refusal = unwraps.iter().copied().filter(|keyed| is_refusal(&keyed.call)).min_by_key(|keyed| keyed.call.ended);
+    let refusal = unwraps.iter().copied().filter(|keyed| keyed.call.is_refused_as(GONE)).min_by_key(|keyed| keyed.call.ended);
     let may_have_opened = |before: usize| unwraps.iter().any(|keyed| keyed.call.outcome != Outcome::Fail && keyed.call.began < before);
     match (opened.first(), refusal) {
         (_, Some(refused)) if !may_have_opened(refused.call.ended) => {

@@ -47,8 +47,7 @@ fn one_token(name: String, calls: &[Call<'_>], limit: usize) -> Verdict {
     if used.len() > limit {
         return Verdict::invalid(name, format!("used {} times, with {limit} uses", used.len()), lines(&used));
     }
-    let is_refusal = |call: &&Call<'_>| call.outcome == Outcome::Fail && call.end.and_then(|end| end.error.as_deref()) == Some(EXHAUSTED);
-    let Some(refusal) = calls.iter().filter(is_refusal).min_by_key(|call| call.ended) else {
+    let Some(refusal) = calls.iter().filter(|call| call.is_refused_as(EXHAUSTED)).min_by_key(|call| call.ended) else {
         return Verdict::unknown(name, format!("used {} times of {limit}, and never until it was refused", used.len()));
     };
     if let Some(after) = used.iter().find(|call| refusal.is_before(call)) {

@@ -71,7 +71,7 @@ fn step(keyed: &Keyed<'_>) -> Result<Option<Step>, Malformed> {
         _ => None,
     };
     if call.outcome == Outcome::Fail {
-        let is_mismatch = call.end.and_then(|end| end.error.as_deref()) == Some(MISMATCH);
+        let is_mismatch = call.error() == Some(MISMATCH);
         return Ok(expected.filter(|_| is_mismatch).map(|expected| Step::Refused { expected }));
     }
     let version = match keyed.result {

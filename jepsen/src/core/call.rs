@@ -43,6 +43,14 @@ impl<'a> Call<'a> {
     pub fn result(&self) -> Option<&'a Value> {
         self.end.filter(|end| end.kind == Kind::Ok).map(|end| &end.value)
     }
+    /// Why it did not end well, in a word that checkers know.
+    pub fn error(&self) -> Option<&'a str> {
+        self.end.and_then(|end| end.error.as_deref())
+    }
+    /// Was it refused for this reason?
+    pub fn is_refused_as(&self, why: &str) -> bool {
+        self.outcome == Outcome::Fail && self.error() == Some(why)
+    }
     /// Did this end before that began?
     pub fn is_before(&self, other: &Call<'_>) -> bool {
         self.ended < other.began

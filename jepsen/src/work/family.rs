@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::{Value as Json, json};
 
 use crate::check::{Verdict, kin as check};
-use crate::client::http::{Reply, Request};
+use crate::client::http::Request;
 use crate::client::outcome::{Outcome, usual_refusal};
 use crate::core::{History, Kind, Value};
 
@@ -132,8 +132,8 @@ impl Families {
             (format!("sys/auth/{mount}"), json!({"type": "userpass"})),
             (format!("auth/{mount}/users/{USER}"), json!({"password": PASSWORD, "token_policies": [POLICY], "token_ttl": "24h"})),
         ];
-        let is_there = |(path, body)| actor.ask(Request::new("POST", path).with_body(body)).is_ok_and(|reply| is_good(&reply));
-        if steps.into_iter().all(is_there) {
+        let mut told = |(path, body)| Outcome::of(actor.ask(Request::new("POST", path).with_body(body)), true, usual_refusal);
+        if steps.into_iter().all(|step| matches!(told(step), Outcome::Ok(_))) {
             lock(&self.mounts).push(mount);
         }
     }
@@ -185,10 +185,6 @@ impl Families {
             lock(&self.mounts).retain(|other| *other != mount);
         }
     }
-}
-
-fn is_good(reply: &Reply) -> bool {
-    (200..300).contains(&reply.status)
 }
 
 fn revoke(actor: &mut Actor<'_>, name: &str, way: &str, request: &Request) -> Kind {

@@ -82,8 +82,8 @@ impl Wrap {
         let outcome = Outcome::of(actor.ask(request), true, usual_refusal);
         let mut secret = None;
         actor.end(&begun, &outcome, |reply| {
-            secret = reply.body["wrap_info"]["token"].as_str().map(str::to_owned);
-            secret.as_ref().map(|_| Value::pair(name.as_str(), payload)).ok_or_else(|| "no wrapping token".to_owned())
+            secret = Some(wrapping_token(reply)?);
+            Ok(Value::pair(name.as_str(), payload))
         });
         self.lock().extend(secret.map(|secret| Wrapped { name, secret, payload, tries: TRIES }));
     }
@@ -94,8 +94,8 @@ impl Wrap {
         let outcome = told(actor.ask_bare(&request));
         let mut secret = None;
         actor.end(&begun, &outcome, |reply| {
-            secret = reply.body["wrap_info"]["token"].as_str().map(str::to_owned);
-            secret.as_ref().map(|_| Value::pair(token.name.as_str(), token.payload)).ok_or_else(|| "no wrapping token".to_owned())
+            secret = Some(wrapping_token(reply)?);
+            Ok(Value::pair(token.name.as_str(), token.payload))
         });
         let Some(secret) = secret else { return };
         let wrapped = Wrapped { name: new_name(actor), secret, payload: token.payload, tries: TRIES };
@@ -107,6 +107,11 @@ impl Wrap {
 
 fn new_name(actor: &Actor<'_>) -> String {
     format!("w{}-{}", actor.slot, actor.steps)
+}
+
+/// The token that opens what was wrapped.
+fn wrapping_token(reply: &Reply) -> Result<String, String> {
+    reply.body["wrap_info"]["token"].as_str().map(str::to_owned).ok_or_else(|| "no wrapping token".to_owned())
 }
 
 /// A token that was opened is refused as bad.

@@ -186,7 +186,7 @@ fn said(keyed: &Keyed<'_>) -> Result<Option<Step>, Malformed> {
         let (expected, value) = argument.as_pair().ok_or_else(|| refuse("[expected value]"))?;
         let expected = expected.as_int();
         if call.outcome == Outcome::Fail {
-            let is_mismatch = call.end.and_then(|end| end.error.as_deref()) == Some(MISMATCH);
+            let is_mismatch = call.error() == Some(MISMATCH);
             return Ok(expected.filter(|_| is_mismatch).map(Step::Refused));
         }
         let version = keyed
