@@ -68,8 +68,6 @@ async fn restart(world: Arc<World>, host: HostId, after_ms: u64, down_ms: u64) {
     tokio::time::sleep(Duration::from_millis(after_ms)).await;
     if world.slot(host).is_wanted() && !world.is_mended.load(Ordering::Relaxed) {
         world.did("restart");
-        world.order(Order::Down(host, Loss::Process));
-        tokio::time::sleep(Duration::from_millis(down_ms)).await;
-        world.order(Order::Start(host));
+        world.be_down(host, Loss::Process, Duration::from_millis(down_ms)).await;
     }
 }

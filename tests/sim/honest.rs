@@ -97,7 +97,7 @@ fn judge(world: &World, asked: HostId, said: &Value, stood: u64, holds: u64) {
 }
 
 fn is_of(world: &World, cluster: usize, address: &str) -> bool {
-    world.plan.all_of(cluster).iter().any(|host| address == format!("http://{}:8200", world.names[host.0]))
+    world.plan.all_of(cluster).iter().any(|host| address == world.api_addr(*host))
 }
 
 fn position(world: &World, host: HostId) -> u64 {

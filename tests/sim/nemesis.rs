@@ -111,11 +111,7 @@ impl Act {
                     return;
                 }
                 world.did(if fault == Fault::Kill { "kill" } else { "power" });
-                world.order(Order::Down(host, loss));
-                self.pause(200, 5000).await;
-                if world.slot(host).is_wanted() {
-                    world.order(Order::Start(host));
-                }
+                world.be_down(host, loss, Duration::from_millis(self.rng.between(200, 5000))).await;
             }
             Fault::Blackout => {
                 if !self.rng.permille(300) {

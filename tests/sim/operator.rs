@@ -126,7 +126,7 @@ pub fn is_whole(world: &World, cluster: usize) -> bool {
 /// # Errors
 /// If it does not become a member.
 pub async fn join(world: &Arc<World>, host: HostId, through: HostId) -> Result<(), String> {
-    let leader = format!("http://{}:8200", world.names[through.0]);
+    let leader = world.api_addr(through);
     must(world, &[host], "PUT", "sys/storage/raft/join", "", &json!({ "leader_api_addr": leader })).await?;
     seal::open(world, host).await
 }

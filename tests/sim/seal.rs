@@ -12,7 +12,7 @@ use crate::net::{HostId, now};
 use crate::operator::{STEP, active, ask, is_open};
 use crate::rng::Rng;
 use crate::trace;
-use crate::world::{Order, World};
+use crate::world::World;
 
 /// What the operator keeps in the safe.
 #[derive(Debug, Default)]
@@ -125,7 +125,7 @@ pub async fn keep_open(world: Arc<World>) {
 }
 
 async fn ask_to_join(world: &World, host: HostId, leader: HostId) -> Result<(u16, Value), crate::net::NoAnswer> {
-    let body = json!({ "leader_api_addr": format!("http://{}:8200", world.names[leader.0]) });
+    let body = json!({ "leader_api_addr": world.api_addr(leader) });
     ask(world, host, "PUT", "sys/storage/raft/join", "", &body).await
 }
 
@@ -221,11 +221,7 @@ pub async fn rekey(world: &World, cluster: usize, rng: &mut Rng) {
     let death = async {
         let Some(after) = dies_after else { return };
         tokio::time::sleep(after).await;
-        world.order(Order::Down(host, Loss::Process));
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        if world.slot(host).is_wanted() {
-            world.order(Order::Start(host));
-        }
+        world.be_down(host, Loss::Process, Duration::from_secs(1)).await;
     };
     let (done, ()) = tokio::join!(say("PUT", "sys/rekey/verify", given(last)), death);
     // One that may come to follow another cluster may come to have an older seal too.

@@ -243,6 +243,20 @@ impl World {
         self.plan.all_of(cluster).into_iter().filter(|host| self.slot(*host).is_wanted()).collect()
     }
 
+    /// Where a host's API is, as it says itself.
+    pub fn api_addr(&self, host: HostId) -> String {
+        format!("http://{}:8200", self.names[host.0])
+    }
+
+    /// Ends a host, and starts it again after a while if it is to run.
+    pub async fn be_down(&self, host: HostId, loss: Loss, down: Duration) {
+        self.order(Order::Down(host, loss));
+        tokio::time::sleep(down).await;
+        if self.slot(host).is_wanted() {
+            self.order(Order::Start(host));
+        }
+    }
+
     /// How long it takes to apply the next entries.
     pub fn apply_takes(&self) -> Duration {
         let late = trace::host().map_or(0, |host| self.slot(host).is_late_by_ms.load(Ordering::Relaxed));

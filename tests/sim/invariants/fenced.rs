@@ -14,14 +14,10 @@ impl Invariant for FencedPrimariesRest {
         "a primary that was replaced takes no shared writes"
     }
     fn commits(&mut self, commit: &Commit<'_>) -> Result<(), String> {
-        let mut role = coffer::storage::Physical::role(commit.store);
-        for applied in commit.applied.iter().filter(|applied| matches!(applied.outcome, Outcome::Committed(_))) {
+        for (applied, role, _) in commit.with_roles().filter(|(applied, ..)| matches!(applied.outcome, Outcome::Committed(_))) {
             let shared = applied.rows.iter().find(|row| row.key.scope == Scope::Shared);
             if let (Role::Primary { generation, fenced_by: Some(by), .. }, Some(row)) = (&role, shared) {
                 return Err(format!("{:?} was written in generation {generation}, and {by} is known", row.key));
-            }
-            if let Some(now) = &applied.role {
-                role = now.clone();
             }
         }
         Ok(())

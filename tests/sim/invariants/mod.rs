@@ -17,9 +17,9 @@ mod voters;
 
 use std::collections::BTreeMap;
 
-use coffer::machine::Applied;
+use coffer::machine::{Applied, Role};
 use coffer::raft::{Consensus, RaftStatus};
-use coffer::storage::MemStore;
+use coffer::storage::{MemStore, Physical};
 
 use crate::net::HostId;
 use crate::plan::Plan;
@@ -36,6 +36,20 @@ pub struct Commit<'c> {
     /// The state before.
     pub store: &'c MemStore,
     pub applied: &'c [Applied],
+}
+
+impl<'c> Commit<'c> {
+    /// The entries, each with the cluster's role before and after it.
+    pub fn with_roles(&self) -> impl Iterator<Item = (&'c Applied, Role, Role)> {
+        let mut role = self.store.role();
+        self.applied.iter().map(move |applied| {
+            let before = role.clone();
+            if let Some(now) = &applied.role {
+                role = now.clone();
+            }
+            (applied, before, role.clone())
+        })
+    }
 }
 
 /// A node that runs, between two steps.

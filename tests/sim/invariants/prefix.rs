@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use coffer::machine::{Outcome, Role};
-use coffer::storage::Physical;
 
 use super::{Commit, Invariant};
 
@@ -16,11 +15,7 @@ impl Invariant for SecondariesFollow {
         "a secondary's history is a prefix of its primary's"
     }
     fn commits(&mut self, commit: &Commit<'_>) -> Result<(), String> {
-        let mut role = commit.store.role();
-        for applied in commit.applied {
-            if let Some(now) = &applied.role {
-                role = now.clone();
-            }
+        for (applied, _, role) in commit.with_roles() {
             if !matches!(applied.outcome, Outcome::Committed(_)) {
                 continue;
             }

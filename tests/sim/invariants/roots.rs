@@ -27,14 +27,10 @@ impl Invariant for EqualPositionsEqualRoots {
     }
     fn commits(&mut self, commit: &Commit<'_>) -> Result<(), String> {
         let mut sum = total(commit.store);
-        let mut role = commit.store.role();
         let (mut before, mut was_wiped): (BTreeMap<PageId, PageSum>, bool) = (BTreeMap::new(), false);
-        for applied in commit.applied {
+        for (applied, _, role) in commit.with_roles() {
             if !matches!(applied.outcome, Outcome::Committed(_)) {
                 continue;
-            }
-            if let Some(now) = &applied.role {
-                role = now.clone();
             }
             if applied.wipe {
                 (sum, before, was_wiped) = (PageSum::default(), BTreeMap::new(), true);
