@@ -71,9 +71,12 @@ impl Line {
         self.weigh(took);
     }
 
-    /// One was not, or not in time; it counts as if it had taken so long.
+    /// One was not, or not in time; it counts as if it had taken so long. Not before the first answer: a peer that has just joined, to which
+    /// a connection must be opened, says nothing of the line.
     pub fn missed(&self, counts_as: Duration) {
-        self.weigh(counts_as);
+        if self.mean.get().is_some() {
+            self.weigh(counts_as);
+        }
     }
 
     fn weigh(&self, sample: Duration) {
@@ -158,4 +161,22 @@ pub fn contacts(now: &RaftMetrics<Types>, round_trips: &RoundTrips, heard: &Hear
     });
     let is_leader = now.heartbeat.is_some();
     Contacts { leader: if is_leader { None } else { heard.ago() }, last: Index(now.last_log_index.unwrap_or(0)), peers: peers.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seen on a slow machine: a leader handed over two seconds after a node had joined, for the first heartbeat that it had missed.
+    #[test]
+    fn what_is_missed_counts_from_the_first_answer_on() {
+        let (line, missed, fast) = (Line::default(), Duration::from_secs(1), Duration::from_millis(2));
+        line.missed(missed);
+        line.missed(missed);
+        assert_eq!(line.mean(), None);
+        line.answered(fast);
+        assert_eq!((line.last(), line.mean()), (Some(fast), Some(fast)));
+        line.missed(missed);
+        assert!(line.last() == Some(fast) && line.mean() > Some(missed / 10), "{line:?}");
+    }
 }
