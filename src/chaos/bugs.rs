@@ -145,7 +145,18 @@ pub const BUGS: &[Bug] = &[
 ];
 
 /// A bit per number.
-type Set = u128;
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Set([u128; 2]);
+
+impl Set {
+    fn insert(&mut self, number: u8) {
+        self.0[usize::from(number >> 7)] |= 1 << (number & 127);
+    }
+
+    const fn has(self, number: u8) -> bool {
+        self.0[(number >> 7) as usize] & (1 << (number & 127)) != 0
+    }
+}
 
 thread_local! {
     static HERE: Cell<Option<Set>> = const { Cell::new(None) };
@@ -160,7 +171,8 @@ pub struct PlantedHere {
 impl PlantedHere {
     /// Exactly these bugs; none is a choice too.
     pub fn new(numbers: &[u8]) -> Self {
-        let set = numbers.iter().fold(0, |set, number| set | bit(*number));
+        let mut set = Set::default();
+        numbers.iter().for_each(|number| set.insert(*number));
         super::memory::forget_here();
         Self { before: HERE.replace(Some(set)) }
     }
@@ -172,11 +184,6 @@ impl Drop for PlantedHere {
     }
 }
 
-const fn bit(number: u8) -> Set {
-    assert!(number < 128, "a set of bugs is 128 bits");
-    1 << number
-}
-
 /// Whether bugs were planted on this thread, or none on purpose.
 pub(super) fn is_chosen_here() -> bool {
     HERE.get().is_some()
@@ -184,7 +191,7 @@ pub(super) fn is_chosen_here() -> bool {
 
 /// Called by [`crate::bug!`].
 pub fn is_planted(number: u8) -> bool {
-    HERE.get().unwrap_or_else(of_process) & bit(number) != 0
+    HERE.get().unwrap_or_else(of_process).has(number)
 }
 
 fn of_process() -> Set {
@@ -199,10 +206,10 @@ fn refuse_to_start(error: &str) -> ! {
 }
 
 fn read(text: &str) -> Result<Set, String> {
-    let mut set = 0;
+    let mut set = Set::default();
     for number in text.split(',').map(str::trim).filter(|number| !number.is_empty()) {
         let known = number.parse::<u8>().ok().filter(|number| BUGS.iter().any(|bug| bug.number == *number));
-        set |= bit(known.ok_or_else(|| format!("no planted bug has the number {number:?}"))?);
+        set.insert(known.ok_or_else(|| format!("no planted bug has the number {number:?}"))?);
     }
     Ok(set)
 }
@@ -224,6 +231,8 @@ mod tests {
         assert!(!std::thread::spawn(|| is_planted(1)).join().unwrap());
         drop(outer);
         assert!(!is_planted(1));
+        let _last = PlantedHere::new(&[127, 128, 255]);
+        assert_eq!([0, 126, 127, 128, 129, 254, 255].map(is_planted), [false, false, true, true, false, false, true]);
     }
 
     #[test]
@@ -239,7 +248,7 @@ mod tests {
 
     #[test]
     fn only_bugs_that_exist_can_be_asked_for() {
-        assert_eq!(read(""), Ok(0));
+        assert_eq!(read(""), Ok(Set::default()));
         assert!(read("0").is_err());
         assert!(read(&format!("{}", BUGS.len() + 1)).is_err());
         assert!(read("x").is_err());

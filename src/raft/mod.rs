@@ -12,6 +12,7 @@ pub mod disk;
 mod entry;
 mod fatal;
 mod handle;
+mod left_over;
 mod log;
 mod log_file;
 mod log_recovery;

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use super::adapter::StateMachine;
 use super::contact::{Heard, RoundTrips, contacts};
 use super::fatal::stop_process;
+use super::left_over::{LeftOver, finish};
 use super::membership::is_settled;
 use super::removal::Removal;
 use super::types::Types;
@@ -27,7 +28,7 @@ use crate::types::{Index, NodeId, Term};
 const CAUGHT_UP_ENTRIES: u64 = 500;
 
 /// How long nothing is tried after a learner could not be made a voter.
-const PROMOTE_PAUSE: Duration = Duration::from_millis(200);
+pub(super) const PROMOTE_PAUSE: Duration = Duration::from_millis(200);
 
 /// How often what a leader knows of its followers becomes numbers.
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
@@ -79,6 +80,7 @@ async fn watch_metrics(
 ) {
     let mut changes = raft.metrics();
     let mut promoting: Option<JoinHandle<()>> = None;
+    let mut left_over = LeftOver::default();
     let mut part = ServerState::Learner;
     let mut is_told = false;
     let (mut measured, mut led, mut candidate_since) = (None, BTreeSet::new(), None);
@@ -125,8 +127,12 @@ async fn watch_metrics(
             tracing::info!(part = name, term = status.term.0, leader = ?status.leader, "this node's part in the raft group changed");
             metrics::became(name);
         }
+        let is_left_over = left_over.is_so(&now);
         if promoting.as_ref().is_none_or(JoinHandle::is_finished) {
-            promoting = ripe_learner(&now).map(|learner| tokio::spawn(promote(raft.clone(), learner)));
+            promoting = match ripe_learner(&now) {
+                _ if is_left_over => Some(tokio::spawn(finish(raft.clone()))),
+                ripe => ripe.map(|learner| tokio::spawn(promote(raft.clone(), learner))),
+            };
         }
         publish.send_if_modified(|published| {
             let is_new = *published != status;

@@ -54,6 +54,8 @@ pub struct Clients {
     pub owned: Mutex<BTreeMap<String, Vec<bool>>>,
     /// Tokens of mounts that were disabled, and their clusters.
     pub passing: Mutex<Vec<(usize, String)>>,
+    /// Tokens of the first cluster that nobody took anything from.
+    pub staying: Mutex<Vec<String>>,
 }
 
 /// A request that was done, by its id.
@@ -117,6 +119,7 @@ impl Clients {
             answered: Mutex::default(),
             owned: Mutex::default(),
             passing: Mutex::default(),
+            staying: Mutex::default(),
         })
     }
 
@@ -209,12 +212,14 @@ impl Clients {
                 82 => self.aside(self.clone().go_around(cluster, one)),
                 83 => self.aside(self.clone().outlive(cluster, one)),
                 84..92 if is_origin => self.change_or_probe(host, &mut guarded, &mut rng, &mut process).await,
-                92 if is_origin => self.come_and_go(host).await,
+                92 if is_origin => self.aside(self.clone().come_and_go(one)),
                 94 if is_origin => self.aside(self.clone().patch_together(one)),
                 99 if is_origin => self.aside(self.clone().log_in_passing(one)),
                 98 => self.aside(self.clone().keep_to_itself(cluster, one)),
                 95 | 96 if is_origin => self.aside(self.clone().keep_secret(one)),
                 97 if is_origin && number == 0 => self.aside(self.clone().change_password(one)),
+                97 if is_origin && number == 1 => self.aside(self.clone().lock_out(one)),
+                97 if is_origin && self.world.plan.sizes.len() > 1 => self.aside(self.clone().write_by_copy(one)),
                 93 if is_origin && number == 0 => {
                     for _ in 0..3 {
                         self.login_wrongly(self.any_host(cluster, &mut rng), &mut process).await;
@@ -230,6 +235,8 @@ impl Clients {
 fn judged(answer: Result<(u16, serde_json::Value), NoAnswer>) -> Told {
     match answer {
         Ok((status, answer)) if status < 300 => Told::Done(answer),
+        // Whoever is sent elsewhere asks there, as nothing was done here.
+        Ok((307, _)) => Told::Refused(0, "another node is to be asked".to_owned()),
         Ok((status, answer)) => {
             let text = answer["errors"].to_string();
             // Of these the API says that nothing happened.

@@ -28,7 +28,7 @@ fn all(world: &World) -> Vec<(usize, HostId)> {
 pub async fn read(world: &World, value: &str) -> Result<(), String> {
     for (cluster, host) in all(world) {
         let is_it = |status: u16, answer: &Value| status == 200 && answer["data"]["data"]["v"] == value;
-        answers(world, host, ("GET", "kv/data/fresh", &world.root(cluster)), is_it).await?;
+        answers(world, host, ("GET", "kv/data/fresh", &world.root(cluster)), &Value::Null, is_it).await?;
     }
     Ok(())
 }
@@ -48,14 +48,14 @@ pub async fn is_in_force(world: &World, primary: usize) -> Result<(), String> {
         let policy = json!({ "policy": format!("path \"kv/data/fresh\" {{ capabilities = [\"{capability}\"] }}") });
         must(world, &world.wanted(primary), "PUT", &format!("sys/policies/acl/{LAST}"), &world.root(primary), &policy).await?;
         for (cluster, host) in all(world) {
-            answers(world, host, ("GET", "kv/data/fresh", &tokens[cluster]), |is, _| is == status).await?;
+            answers(world, host, ("GET", "kv/data/fresh", &tokens[cluster]), &Value::Null, |is, _| is == status).await?;
         }
     }
     mount(world, (primary, &world.wanted(primary)), &format!("sys/mounts/{LAST}"), &json!({ "type": "kv" })).await?;
     for (cluster, host) in all(world) {
         // Nothing is there, which is said in other words where the mount is not.
         let is_it = |status: u16, answer: &Value| status == 404 && answer["errors"].as_array().is_some_and(Vec::is_empty);
-        answers(world, host, ("LIST", LAST, &world.root(cluster)), is_it).await?;
+        answers(world, host, ("LIST", LAST, &world.root(cluster)), &Value::Null, is_it).await?;
     }
     Ok(())
 }
@@ -91,16 +91,46 @@ async fn is_counted(world: &World, primary: usize) -> Result<(), String> {
     }
 }
 
+/// Every copy follows the primary by its records, and both ends say so.
+///
+/// # Errors
+/// With what one of them says.
+pub async fn is_streaming(world: &World, primary: usize) -> Result<(), String> {
+    let status = ("GET", "sys/replication/performance/status", "");
+    let copies = world.plan.clusters_but(&[primary]);
+    trace::line(format_args!("clusters {copies:?} are to stream"));
+    for copy in &copies {
+        for host in world.wanted(*copy) {
+            let is_it = |code: u16, answer: &Value| code == 200 && answer["data"]["state"] == "stream-wals";
+            answers(world, host, status, &Value::Null, is_it).await?;
+        }
+    }
+    for host in world.wanted(primary) {
+        // One that was taken in under another name is known by its old one too, unless that was revoked.
+        let is_it = |code: u16, answer: &Value| {
+            let all = answer["data"]["secondaries"].as_array().cloned().unwrap_or_default();
+            code == 200
+                && all.iter().filter(|one| one["connection_status"] == "connected" && one["lag_records"] == 0).count() == copies.len()
+        };
+        answers(world, host, status, &Value::Null, is_it).await?;
+    }
+    Ok(())
+}
+
 /// Asks a node until it answers so.
-async fn answers(
+///
+/// # Errors
+/// With its last answer.
+pub async fn answers(
     world: &World,
     host: HostId,
     (method, path, token): (&str, &str, &str),
+    body: &Value,
     is_it: impl Fn(u16, &Value) -> bool,
 ) -> Result<(), String> {
     let end = now() + WITHIN;
     loop {
-        let answer = ask(world, host, method, path, token, &Value::Null).await;
+        let answer = ask(world, host, method, path, token, body).await;
         if answer.as_ref().is_ok_and(|(status, answer)| is_it(*status, answer)) {
             return Ok(());
         }

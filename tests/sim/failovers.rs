@@ -32,7 +32,14 @@ impl Act {
         let world = self.world.clone();
         let Some(gone) = active(&world, cluster) else { return };
         let others: Vec<HostId> = world.plan.all_of(cluster).into_iter().filter(|host| *host != gone).collect();
-        if self.rng.permille(400) && self.can_spare(cluster) {
+        if self.rng.permille(300) && self.can_spare(cluster) && others.len() > 1 {
+            // One of the others would take over, and needs the vote of one who still hears the active node: just that one restarts, at once.
+            let waits = *self.rng.pick(&others);
+            let hears = *others.iter().find(|host| **host != waits && world.slot(**host).is_wanted()).unwrap_or(&waits);
+            [(gone, waits), (waits, gone)].into_iter().for_each(|(from, to)| world.net.cut(from, to, true));
+            self.pause(800, 3000).await;
+            tokio::spawn(restart(world.clone(), hears, 0, self.rng.between(0, 30)));
+        } else if self.rng.permille(400) && self.can_spare(cluster) {
             tokio::spawn(restart(world.clone(), *self.rng.pick(&others), self.rng.between(0, 150), self.rng.between(0, 100)));
         }
         self.cut_for_a_while("away", others.into_iter().flat_map(|other| [(gone, other), (other, gone)]).collect()).await;

@@ -1,11 +1,16 @@
 //! What clients try at what guards: policies that change between allow and deny, and wrong passwords.
 
+use std::sync::Arc;
+
 use jepsen::core::{Kind, Op, Value};
 use serde_json::json;
 
 use crate::clients::{Clients, LOGINS, POLICY, Told};
 use crate::net::HostId;
 use crate::rng::Rng;
+
+/// Tries at a secret through a copy.
+const WRITES: usize = 4;
 
 /// A policy of one client's own, and a token that has it alone.
 pub struct Guarded {
@@ -61,5 +66,33 @@ impl Clients {
             Told::Unknown(why) => (Kind::Info, why),
         };
         self.histories.end(LOGINS, &begun, kind, Value::Nil, &why, process);
+    }
+
+    /// Writes where the shared data are a copy, with a policy that is taken away: from then on the primary refuses, whatever the copy knows.
+    pub async fn write_by_copy(self: Arc<Self>, mut rng: Rng) {
+        let (policy, cluster) = (format!("copy{}", self.fresh()), rng.index(self.world.plan.sizes.len() - 1) + 1);
+        let (at, secret) = (format!("sys/policies/acl/{policy}"), format!("kv/data/{policy}"));
+        let rule = |capability: &str| json!({ "policy": format!("path \"{secret}\" {{ capabilities = [{capability}] }}") });
+        let allow = rule(r#""create", "update""#);
+        if !matches!(self.told(self.any_host(0, &mut rng), "PUT", &at, &self.token(0), &allow).await, Told::Done(_)) {
+            return;
+        }
+        let body = json!({ "policies": [policy], "no_default_policy": true, "ttl": "1h" });
+        let told = self.told(self.any_host(cluster, &mut rng), "POST", "auth/token/create", &self.token(cluster), &body).await;
+        let Some(token) = told.token() else { return };
+        let body = json!({ "data": { "v": 1 } });
+        let mut is_known = false;
+        for _ in 0..WRITES {
+            is_known |= matches!(self.told(self.any_host(cluster, &mut rng), "POST", &secret, &token, &body).await, Told::Done(_));
+        }
+        let deny = rule(r#""deny""#);
+        if !is_known || !matches!(self.told(self.any_host(0, &mut rng), "PUT", &at, &self.token(0), &deny).await, Told::Done(_)) {
+            return;
+        }
+        let hosts: Vec<HostId> = (0..WRITES).map(|_| self.any_host(cluster, &mut rng)).collect();
+        let written = hosts.into_iter().map(|host| self.told(host, "POST", &secret, &token, &body));
+        if futures::future::join_all(written).await.iter().any(|told| matches!(told, Told::Done(_))) {
+            self.world.fail(format!("{secret} was written through cluster {cluster} after the primary had denied that"));
+        }
     }
 }

@@ -152,7 +152,8 @@ impl Clients {
 
     /// Writes to the local mount: what is there must never be seen elsewhere.
     pub async fn keep_here(&self, cluster: usize, host: HostId, process: &mut u64) {
-        let (element, body) = (self.fresh(), json!({ "v": LOCAL_VALUE }));
+        // Lists are as secret as what stands alone.
+        let (element, body) = (self.fresh(), json!({ "v": LOCAL_VALUE, "all": [LOCAL_VALUE, [{ "v": LOCAL_VALUE }]] }));
         let (workload, belief) = (LOCAL[cluster], self.world.belief(cluster));
         // Users of a local mount stay too.
         if element % 16 == 0 {

@@ -25,11 +25,15 @@ impl Clients {
         let Some(token) = told.token() else { return };
         self.want_more(cluster, &token, &mut rng).await;
         self.take_one_id(cluster, &mut rng).await;
-        let ways = ["", "open/shut/", "open/../", "open/x/../../", "open/%2e%2e/", "open/..%2f", "open/./../", "open//../", "OPEN/../"];
+        let mut ways =
+            vec!["", "open/shut/", "open/../", "open/x/../../", "open/%2e%2e/", "open/..%2f", "open/./../", "open//../", "OPEN/../"];
+        // Deeper than a + reaches, and below or beside what is meant alone.
+        ways.extend(["one/x/", "one/x/y/", "one/", "alone/", "alone"]);
         for _ in 0..3 {
             let way = rng.pick(&ways);
             let (method, body) = *rng.pick(&[("GET", "null"), ("POST", r#"{"data":{"v":-1}}"#), ("LIST", "null"), ("DELETE", "null")]);
-            let path = format!("kv/data/{way}r{}", rng.below(self.world.plan.keys));
+            let name = if *way == "one/" { "/x" } else { "r" };
+            let path = format!("kv/data/{way}{name}{}", rng.below(self.world.plan.keys));
             let body = serde_json::from_str(body).expect("a text of ours");
             match self.told(self.any_host(cluster, &mut rng), method, &path, &token, &body).await {
                 Told::Done(_) => self.world.fail(format!("{method} {path} was done for a token that may use kv/data/open/ only")),

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::clients::Clients;
 use crate::everywhere;
+use crate::here;
 use crate::invariants::recount;
 use crate::nemesis::takes_writes;
 use crate::net::{HostId, now};
@@ -66,6 +67,14 @@ pub async fn check(world: &Arc<World>, clients: &Arc<Clients>) -> Result<(), Str
     everywhere::read(world, &value).await?;
     everywhere::is_in_force(world, primary).await?;
     everywhere::is_rotated(world, primary).await?;
+    here::is_kept(world).await?;
+    everywhere::is_streaming(world, primary).await?;
+    // Another active node begins with what it has stored, not with what it remembers.
+    for cluster in &clusters {
+        here::hand_over(world, *cluster).await.map_err(|why| format!("{why}: {}", stand(world)))?;
+    }
+    everywhere::read(world, &value).await?;
+    here::is_kept(world).await?;
     let hosts: Vec<HostId> = clusters.iter().flat_map(|cluster| world.wanted(*cluster)).collect();
     let are_equal = || {
         let shared: Vec<_> = hosts.iter().map(|host| world.slot(*host).store().sums(Scope::Shared)).collect();
@@ -85,6 +94,7 @@ pub async fn check(world: &Arc<World>, clients: &Arc<Clients>) -> Result<(), Str
         nothing_left("what tokens kept that are gone", async || clients.kept_for_nobody(*cluster).await).await?;
         nothing_left("mounts that are gone", async || clients.without_mount(*cluster).await).await?;
         nothing_left("logins of mounts that are gone", async || clients.passed(*cluster).await).await?;
+        nothing_left("logins that nobody ended", async || clients.gone_too().await).await?;
         nothing_left("versions that were destroyed", async || clients.destroyed(*cluster).await).await?;
         for host in world.wanted(*cluster) {
             clients.read_sets(*cluster, host, &world.names[host.0]).await?;

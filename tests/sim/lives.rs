@@ -1,5 +1,5 @@
-//! What belongs to one client alone: a secret with all its versions, and a user's password. What he was told was done is so, at once
-//! and everywhere, and nothing else is. He stops when he cannot know any more.
+//! What belongs to one client alone: a secret with all its versions. What he was told was done is so, at once and everywhere, and
+//! nothing else is. He stops when he cannot know any more.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard};
@@ -13,8 +13,8 @@ use crate::rng::Rng;
 
 /// Acts of one life.
 const ACTS: usize = 10;
-/// Wrong passwords that are tried of one user: fewer than lock him out.
-const WRONG_TRIES: usize = 3;
+/// Names that are longer than this differ at their ends only.
+const LONG: usize = 600;
 
 /// A version of a secret.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,7 +73,8 @@ fn act(versions: &[Version], value: i64, rng: &mut Rng) -> (&'static str, &'stat
 impl Clients {
     /// Writes a secret, deletes and destroys versions of it, takes some back, and looks at one after each step.
     pub async fn keep_secret(self: Arc<Self>, mut rng: Rng) {
-        let (name, token) = (format!("own{}", self.fresh()), self.token(0));
+        let (long, token) = (if rng.permille(300) { "x".repeat(LONG) } else { String::new() }, self.token(0));
+        let name = format!("{long}own{}", self.fresh());
         let mut versions = Vec::new();
         // So many versions are kept, and who writes must say what he has seen, unless its settings go with it.
         let mut limit = rng.permille(300).then(|| rng.index(3) + 1);
@@ -157,42 +158,5 @@ impl Clients {
             Some(Version::Deleted(_) | Version::Destroyed) | None => answer.is_err(),
         };
         (!is_so).then(|| format!("of version {number}: {answer:?}"))
-    }
-
-    /// Makes a user and changes his password: the last one opens, no other does.
-    pub async fn change_password(self: Arc<Self>, mut rng: Rng) {
-        let (name, token) = (format!("own{}", self.fresh()), self.token(0));
-        let mut wrong_tries = 0;
-        let password = |number: i64| format!("secret-{number}");
-        let mut now = None;
-        for _ in 0..ACTS / 2 {
-            let next = self.fresh();
-            let path = if now.is_none() { format!("auth/up/users/{name}") } else { format!("auth/up/users/{name}/password") };
-            match self.told(self.any_host(0, &mut rng), "POST", &path, &token, &json!({ "password": password(next) })).await {
-                Told::Done(_) => {}
-                Told::Refused(0, _) => continue,
-                Told::Refused(_, why) => return self.world.fail(format!("POST {path} was refused: {why}")),
-                Told::Unknown(_) => return,
-            }
-            let before = now.replace(next);
-            let is_old = wrong_tries < WRONG_TRIES && rng.permille(400);
-            let tried = if is_old { before } else { now };
-            let Some(tried) = tried else { continue };
-            let path = format!("auth/up/login/{name}");
-            let is_right = Some(tried) == now;
-            match self.told(self.any_host(0, &mut rng), "POST", &path, "", &json!({ "password": password(tried) })).await {
-                Told::Done(_) if !is_right => return self.world.fail(format!("{name} logged in with a password that was replaced")),
-                Told::Refused(400, why) if is_right => return self.world.fail(format!("{name} was refused with his password: {why}")),
-                _ => wrong_tries += usize::from(!is_right),
-            }
-        }
-        let path = format!("auth/up/users/{name}");
-        let (Some(last), Told::Done(_)) = (now, self.told(self.any_host(0, &mut rng), "DELETE", &path, &token, &Value::Null).await) else {
-            return;
-        };
-        let body = json!({ "password": password(last) });
-        if let Told::Done(_) = self.told(self.any_host(0, &mut rng), "POST", &format!("auth/up/login/{name}"), "", &body).await {
-            self.world.fail(format!("{name} was deleted, and logged in"));
-        }
     }
 }

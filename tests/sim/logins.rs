@@ -16,14 +16,23 @@ impl Clients {
     /// Makes a mount with a user, who logs in to some cluster, and takes from him what he got.
     pub async fn log_in_passing(self: Arc<Self>, mut rng: Rng) {
         let (mount, root) = (format!("passing{}", self.fresh()), self.token(0));
-        let steps = [
-            (format!("sys/auth/{mount}"), json!({ "type": "userpass" })),
-            (format!("auth/{mount}/users/{READER}"), json!({ "password": PASSWORD })),
-        ];
-        for (path, body) in steps {
-            if !matches!(self.told(self.any_host(0, &mut rng), "POST", &path, &root, &body).await, Told::Done(_)) {
-                return;
+        // Another one begins with its name.
+        let sibling = rng.permille(500).then(|| format!("{mount}-stays"));
+        for mount in std::iter::once(&mount).chain(&sibling) {
+            let steps = [
+                (format!("sys/auth/{mount}"), json!({ "type": "userpass" })),
+                (format!("auth/{mount}/users/{READER}"), json!({ "password": PASSWORD })),
+            ];
+            for (path, body) in steps {
+                if !matches!(self.told(self.any_host(0, &mut rng), "POST", &path, &root, &body).await, Told::Done(_)) {
+                    return;
+                }
             }
+        }
+        if let Some(sibling) = sibling
+            && let Some(token) = self.log_in(0, &sibling, &mut rng).await
+        {
+            self.staying.lock().expect("no holder of this lock panics").push(token);
         }
         // Rather where the mount is a copy.
         let last = self.world.plan.sizes.len() - 1;
@@ -36,7 +45,8 @@ impl Clients {
             }
             return;
         }
-        let path = format!("sys/leases/revoke-prefix/auth/{mount}/login");
+        let below = *rng.pick(&["", "/login"]);
+        let path = format!("sys/leases/revoke-prefix/auth/{mount}{below}");
         if !matches!(self.told(self.any_host(cluster, &mut rng), "POST", &path, &self.token(cluster), &json!({})).await, Told::Done(_)) {
             return;
         }
@@ -73,5 +83,23 @@ impl Clients {
             }
         }
         Ok(left)
+    }
+
+    /// Tokens that are no longer good though nobody took anything from them.
+    ///
+    /// # Errors
+    /// If the cluster does not tell now.
+    pub async fn gone_too(&self) -> Result<Vec<String>, String> {
+        let all = self.staying.lock().expect("no holder of this lock panics").clone();
+        let mut gone = Vec::new();
+        for token in all {
+            let host = active(&self.world, 0).ok_or("nobody is active")?;
+            match self.told(host, "GET", "auth/token/lookup-self", &token, &Value::Null).await {
+                Told::Done(_) => {}
+                Told::Refused(403, why) => gone.push(why),
+                Told::Refused(_, why) | Told::Unknown(why) => return Err(why),
+            }
+        }
+        Ok(gone)
     }
 }

@@ -15,6 +15,8 @@ mod everywhere;
 mod failovers;
 mod families;
 mod guarded;
+mod health;
+mod here;
 mod history;
 mod honest;
 mod host;
@@ -44,6 +46,7 @@ mod talk;
 mod tokens;
 mod trace;
 mod transport;
+mod users;
 mod world;
 mod wrapped;
 

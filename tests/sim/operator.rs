@@ -32,6 +32,8 @@ pub const OPEN: &str = "open";
 pub const SHUT: &str = "shut";
 /// Where users log in whose tokens do not live long.
 pub const BRIEF: &str = "brief";
+/// What is said of a path that has a mount.
+const IN_USE: &str = "already in use";
 /// As long as a call of the operator's may take.
 const CALL: Duration = Duration::from_secs(20);
 
@@ -67,6 +69,10 @@ pub async fn must(world: &World, hosts: &[HostId], method: &str, path: &str, tok
             Ok((status, answer)) if status < 300 => return Ok(answer),
             Ok((status, answer)) => last = format!("{status} {answer}"),
             Err(error) => last = format!("{error:?}"),
+        }
+        // To ask again changes nothing about that.
+        if last.contains(IN_USE) {
+            break;
         }
         at += 1;
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -149,6 +155,8 @@ pub async fn furnish(world: &World, cluster: usize) -> Result<(), String> {
     must(world, &hosts, "PUT", &format!("auth/{BRIEF}/users/{READER}"), root, &json!({ "password": PASSWORD })).await?;
     let open = r#"path "kv/data/open/*" { capabilities = ["create", "update", "read", "list", "delete"] }
                   path "kv/data/open/shut/*" { capabilities = ["deny"] }
+                  path "kv/data/one/+" { capabilities = ["create", "update", "read", "list", "delete"] }
+                  path "kv/data/alone" { capabilities = ["create", "update", "read", "list", "delete"] }
                   path "auth/token/create" { capabilities = ["update"] }"#;
     let shut = r#"path "kv/data/open/*" { capabilities = ["deny"] }"#;
     for (name, policy) in [(OPEN, open), (SHUT, shut)] {
@@ -166,7 +174,7 @@ pub async fn furnish(world: &World, cluster: usize) -> Result<(), String> {
 /// # Errors
 /// With what could not be made.
 pub async fn furnish_here(world: &World, cluster: usize) -> Result<(), String> {
-    let hosts = world.plan.first_members(cluster);
+    let hosts = world.wanted(cluster);
     for (folder, kind) in [("mounts", "kv"), ("auth", "userpass")] {
         let path = format!("sys/{folder}/{LOCAL_CANARY}");
         mount(world, (cluster, &hosts), &path, &json!({ "type": kind, "local": true })).await?;
@@ -180,7 +188,7 @@ pub async fn furnish_here(world: &World, cluster: usize) -> Result<(), String> {
 /// If it does not come to be.
 pub async fn mount(world: &World, (cluster, hosts): (usize, &[HostId]), path: &str, body: &Value) -> Result<(), String> {
     match must(world, hosts, "PUT", path, &world.root(cluster), body).await {
-        Err(why) if why.contains("already in use") => Ok(()),
+        Err(why) if why.contains(IN_USE) => Ok(()),
         done => done.map(drop),
     }
 }

@@ -34,9 +34,33 @@ pub async fn replicate(world: &Arc<World>, primary: usize, secondary: usize) -> 
     let body = json!({ "id": format!("{secondary}-first") });
     let token = must(world, &ours, "PUT", &format!("{API}/primary/secondary-token"), &world.root(primary), &body).await?;
     let body = json!({ "token": token["wrap_info"]["token"] });
+    let of_before = batch_token(world, secondary).await;
     must(world, &theirs, "PUT", &format!("{API}/secondary/enable"), &world.root(secondary), &body).await?;
     world.wait("it is filled", STEP, || matches!(role(world, secondary), Some(Role::Secondary { filling: false, .. }))).await?;
+    is_void(world, secondary, of_before).await;
+    // Whoever finds a token that was used gets nothing for it.
+    if let Some(other) = (secondary + 1 < world.plan.sizes.len()).then_some(secondary + 1)
+        && let Ok((200..300, _)) =
+            ask(world, world.plan.first_members(other)[0], "PUT", &format!("{API}/secondary/enable"), &world.root(other), &body).await
+    {
+        world.fail(format!("cluster {other} was activated with the token of cluster {secondary}"));
+    }
     make_root(world, secondary).await
+}
+
+/// A token that stands in no row, and is nobody's child.
+async fn batch_token(world: &World, cluster: usize) -> Option<String> {
+    let body = json!({ "type": "batch", "no_parent": true, "policies": ["default"], "ttl": "1h" });
+    let told = ask(world, active(world, cluster)?, "POST", "auth/token/create", &world.root(cluster), &body).await;
+    told.ok()?.1["auth"]["client_token"].as_str().map(str::to_owned)
+}
+
+/// A cluster that gave up what it had knows no token of before.
+async fn is_void(world: &World, cluster: usize, token: Option<String>) {
+    let (Some(token), Some(host)) = (token, active(world, cluster)) else { return };
+    if let Ok((200, answer)) = ask(world, host, "GET", "auth/token/lookup-self", &token, &Value::Null).await {
+        world.fail(format!("a batch token of before is good in cluster {cluster}, which was filled since: {answer}"));
+    }
 }
 
 /// Asks the active node of a cluster to change its role; says whether it did.
@@ -198,6 +222,7 @@ pub async fn fill_anew(world: &Arc<World>, clients: &Arc<Clients>, primary: usiz
     world.doubt(secondary);
     make(world, secondary, |role| *role == Role::Alone, "secondary/disable", json!({})).await;
     world.did("fill anew");
+    let of_before = batch_token(world, secondary).await;
     let there = clients.versions(primary).await;
     while !matches!(role(world, secondary), Some(Role::Secondary { .. })) {
         let id = format!("{secondary}-at-{}", now().as_millis());
@@ -209,6 +234,7 @@ pub async fn fill_anew(world: &Arc<World>, clients: &Arc<Clients>, primary: usiz
     // What was shared before is what it shows from its first answer on.
     world.believe(secondary);
     clients.are_there(secondary, there);
+    is_void(world, secondary, of_before).await;
     if rng.permille(500) {
         // It has nothing yet, and is not to show that.
         tokio::spawn(keep_apart(world.clone(), primary, secondary, Duration::from_millis(rng.between(1000, 4000))));

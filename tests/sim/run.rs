@@ -13,7 +13,7 @@ use crate::net::HostId;
 use crate::plan::Plan;
 use crate::rng::Rng;
 use crate::world::{Order, World};
-use crate::{audits, check, honest, host, liveness, nemesis, operator, roles, seal, trace};
+use crate::{audits, check, health, here, honest, host, liveness, nemesis, operator, roles, seal, trace};
 
 /// Longest a simulation may take, in its own time.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -204,9 +204,14 @@ async fn chapters(world: &Arc<World>, clients: &Arc<Clients>) -> Result<(), Stri
     operator::furnish(world, 0).await?;
     tokio::spawn(seal::keep_open(world.clone()));
     tokio::spawn(honest::watch(world.clone()));
+    tokio::spawn(health::watch(world.clone()));
     for secondary in 1..world.plan.sizes.len() {
         roles::replicate(world, 0, secondary).await?;
         operator::furnish_here(world, secondary).await?;
+        here::take_a_path(world, secondary).await?;
+    }
+    if world.plan.sizes.len() > 1 {
+        here::share_that_path(world).await?;
     }
     trace::line(format_args!("all is set up"));
     clients.start();

@@ -62,7 +62,15 @@ pub fn reseed(context: &Context, dice: u64) -> Result<Installed, String> {
         let disable = format!("{API}/secondary/disable");
         is("disabled") || (secondary.must(&disable, &json!({})).is_ok() && is("disabled"))
     })?;
-    until("the secondary is one again", LONG, || enable(primary, secondary).is_ok() || is("secondary"))?;
+    let mut why = String::new();
+    until("the secondary is one again", LONG, || match enable(primary, secondary) {
+        Ok(()) => true,
+        Err(error) => {
+            why = error;
+            is("secondary")
+        }
+    })
+    .map_err(|late| format!("{late}: {why}"))?;
     std::thread::sleep(Duration::from_millis(dice % 400));
     let killed = secondary.active().or(secondary.nodes.first()).map(|node| {
         node.kill();
@@ -84,7 +92,12 @@ pub fn reseed(context: &Context, dice: u64) -> Result<Installed, String> {
     }))
 }
 
+/// Takes the secondary in under a new name, and first of all its old names from it: a primary knows so many and no more.
 fn enable(primary: &Cluster, secondary: &Cluster) -> Result<(), String> {
+    let known = primary.replication()["known_secondaries"].as_array().cloned().unwrap_or_default();
+    for id in known.iter().filter(|id| id.as_str().is_some_and(|id| id.starts_with(&format!("{}-", secondary.name)))) {
+        primary.must(&format!("{API}/primary/revoke-secondary"), &json!({ "id": id }))?;
+    }
     let token = activation(primary, &fresh(secondary))?;
     secondary.must(&format!("{API}/secondary/enable"), &json!({ "token": token })).map(drop)
 }

@@ -57,8 +57,9 @@ pub fn force(context: &Context) -> Result<Installed, String> {
 
 /// Promotes, and tells from where on.
 fn promote(context: &Context, new: &Cluster, is_forced: bool) -> Result<(), String> {
-    new.must(&format!("{API}/secondary/promote"), &json!({}))?;
-    until("the new primary is one", LONG, || new.replication()["mode"] == "primary")?;
+    let is_primary = || new.replication()["mode"] == "primary";
+    new.must_unless(&format!("{API}/secondary/promote"), &json!({}), is_primary)?;
+    until("the new primary is one", LONG, is_primary)?;
     let status = new.replication();
     let position = status["promotion"]["wal"].as_i64().unwrap_or_default();
     let fact = [
@@ -71,11 +72,12 @@ fn promote(context: &Context, new: &Cluster, is_forced: bool) -> Result<(), Stri
     Ok(())
 }
 
-/// `old` is demoted, `new` promoted, and `old` follows it. Steps that were done already, before an error, are not done again.
+/// `old` is demoted, `new` promoted, and `old` follows it. Steps that were done already, before an error or by a try whose answer was lost, are not done again.
 fn change_places(context: &Context, old: &Cluster, new: &Cluster) -> Result<(), String> {
     if old.replication()["mode"] == "primary" {
-        old.must(&format!("{API}/primary/demote"), &json!({}))?;
-        until("the old primary is a secondary", LONG, || old.replication()["mode"] == "secondary")?;
+        let is_secondary = || old.replication()["mode"] == "secondary";
+        old.must_unless(&format!("{API}/primary/demote"), &json!({}), is_secondary)?;
+        until("the old primary is a secondary", LONG, is_secondary)?;
     }
     if new.replication()["mode"] != "primary" {
         promote(context, new, false)?;

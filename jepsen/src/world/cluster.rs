@@ -130,11 +130,22 @@ impl Cluster {
     /// # Errors
     /// What the last try said.
     pub fn must(&self, path: &str, body: &Value) -> Result<Value, String> {
+        self.must_unless(path, body, || false).map(Option::unwrap_or_default)
+    }
+
+    /// As [`Self::must`], for what cannot be done twice: the answer of a try that was carried out may have been lost with its node, and
+    /// whether `is_done` tells so before there is another. `None` if it was.
+    ///
+    /// # Errors
+    /// What the last try said.
+    pub fn must_unless(&self, path: &str, body: &Value, is_done: impl Fn() -> bool) -> Result<Option<Value>, String> {
         let begin = Instant::now();
         loop {
             match self.await_active().and_then(|node| node.must(path, &self.token(), body.clone())) {
+                Ok(answer) => return Ok(Some(answer)),
+                Err(_) if is_done() => return Ok(None),
                 Err(_) if begin.elapsed() < Duration::from_secs(20) => std::thread::sleep(Duration::from_millis(300)),
-                result => return result,
+                Err(error) => return Err(error),
             }
         }
     }

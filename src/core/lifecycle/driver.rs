@@ -29,7 +29,8 @@ pub struct Lifecycle {
     standing: watch::Sender<Standing>,
     active_since: Mutex<Option<Timestamp>>,
     nobody_since: Mutex<Option<Instant>>,
-    rest_until: Mutex<Option<Instant>>,
+    /// How often it was asked to step down, and until when it rests.
+    rest: Mutex<(u64, Option<Instant>)>,
     look: Notify,
 }
 
@@ -51,7 +52,7 @@ impl Lifecycle {
             standing,
             active_since: Mutex::default(),
             nobody_since: Mutex::default(),
-            rest_until: Mutex::default(),
+            rest: Mutex::default(),
             look: Notify::new(),
         })
     }
@@ -83,7 +84,10 @@ impl Lifecycle {
 
     /// Gives leadership up and stays out of it for a while, if another node can take it. Returns at once.
     pub fn step_down(&self) {
-        *self.rest_until.lock().expect("no holder of this lock panics") = Some(Instant::now() + RESTING);
+        {
+            let mut rest = self.rest.lock().expect("no holder of this lock panics");
+            *rest = (rest.0 + 1, Some(Instant::now() + RESTING));
+        }
         tracing::warn!("stepping down");
         self.look_again();
     }
@@ -104,8 +108,10 @@ impl Lifecycle {
         driver.end().await;
     }
 
-    fn is_resting(&self, now: Instant) -> bool {
-        self.rest_until.lock().expect("no holder of this lock panics").is_some_and(|until| now < until)
+    /// How often this node was asked to step down, and until when it rests, if it does now.
+    fn rest(&self, now: Instant) -> Option<(u64, Instant)> {
+        let (times, until) = *self.rest.lock().expect("no holder of this lock panics");
+        until.filter(|until| now < *until).map(|until| (times, until))
     }
 
     fn situation(&self, raft: &RaftStatus, now: Instant) -> Situation {
@@ -123,7 +129,7 @@ impl Lifecycle {
             leads: raft.is_leader,
             leader: if raft.is_leader { None } else { raft.leader_peer().cloned() },
             has_other_voters: raft.peers.iter().any(|peer| is_other_voter(&peer)),
-            resting: self.is_resting(now),
+            resting: self.rest(now).map(|(times, _)| times),
             run: Run { term: raft.term, role: (mode, role.set().map(|set| set.as_str().to_owned())), unseals: self.seal.unseals() },
         }
     }
@@ -169,7 +175,7 @@ impl Driver {
             let now = Instant::now();
             let situation = {
                 let raft = self.raft.borrow_and_update();
-                if raft.heir.is_some() && lifecycle.standing() == Standing::Active && !lifecycle.is_resting(now) {
+                if raft.heir.is_some() && lifecycle.standing() == Standing::Active && lifecycle.rest(now).is_none() {
                     lifecycle.step_down();
                 }
                 lifecycle.situation(&raft, now)
@@ -178,7 +184,7 @@ impl Driver {
                 seen = Some(situation.clone());
                 self.take(Event::Observed(situation));
             }
-            let rested = lifecycle.rest_until.lock().expect("no holder of this lock panics").filter(|until| now < *until);
+            let rested = lifecycle.rest(now).map(|(_, until)| until);
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 changed = self.raft.changed() => {

@@ -43,8 +43,8 @@ pub struct Situation {
     pub leader: Option<Peer>,
     /// Whether there is another voter that could lead.
     pub has_other_voters: bool,
-    /// It was asked to step down a moment ago.
-    pub resting: bool,
+    /// It was asked to step down a moment ago; the how manieth time that was.
+    pub resting: Option<u64>,
     /// Of a run that would start now.
     pub run: Run,
 }
@@ -139,10 +139,11 @@ impl Machine {
                         self.pausing = None;
                     }
                 }
-                self.now = situation;
-                if !self.now.resting {
+                // Asked again, it tries again, whatever came of it before.
+                if self.now.resting != situation.resting {
                     self.returns = 0;
                 }
+                self.now = situation;
             }
             Event::Started => {
                 if let Phase::Starting(run) = &self.phase {
@@ -176,7 +177,7 @@ impl Machine {
 
     /// Stepped down a moment ago, and somebody else could lead.
     fn refuses(&self) -> bool {
-        self.now.resting && self.now.has_other_voters && self.returns < RETURNS_MAX
+        self.now.resting.is_some() && self.now.has_other_voters && self.returns < RETURNS_MAX
     }
 
     fn pause(&mut self, wait: Wait, length: Duration, out: &mut Vec<Action>) {
@@ -373,20 +374,25 @@ mod tests {
 
     #[test]
     fn a_node_that_stepped_down_gives_leadership_away_unless_nobody_takes_it() {
-        let resting = || Observed(Situation { resting: true, ..leader_of_three() });
+        let resting = || Observed(Situation { resting: Some(1), ..leader_of_three() });
         check(vec![
             (Observed(leader_of_three()), vec![Start, Announce(nobody())]),
             (Started, vec![Announce(Standing::Active)]),
             (resting(), vec![Announce(nobody()), Stop]),
             (Stopped, vec![HandOver, Pause(millis(250))]),
-            (Observed(Situation { resting: true, ..follower() }), vec![Announce(behind_other())]),
+            (Observed(Situation { resting: Some(1), ..follower() }), vec![Announce(behind_other())]),
             (resting(), vec![Announce(nobody())]),
             (PauseOver, vec![HandOver, Pause(millis(500))]),
-            (Observed(Situation { resting: true, ..follower() }), vec![Announce(behind_other())]),
+            (Observed(Situation { resting: Some(1), ..follower() }), vec![Announce(behind_other())]),
             (resting(), vec![Start, Announce(nobody())]),
+            (Started, vec![Announce(Standing::Active)]),
+            // Asked once more before that rest is over, it tries once more.
+            (Observed(Situation { resting: Some(2), ..leader_of_three() }), vec![Announce(nobody()), Stop]),
+            (Stopped, vec![]),
+            (PauseOver, vec![HandOver, Pause(millis(250))]),
         ]);
         check(vec![(resting(), vec![HandOver, Pause(millis(250)), Announce(nobody())]), (NotHandedOver, vec![Start])]);
-        check(vec![(Observed(Situation { resting: true, ..leader() }), vec![Start, Announce(nobody())])]);
+        check(vec![(Observed(Situation { resting: Some(1), ..leader() }), vec![Start, Announce(nobody())])]);
     }
 
     #[test]
