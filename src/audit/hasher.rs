@@ -75,7 +75,7 @@ impl Hasher {
     pub(super) fn values(&self, value: &Value) -> Value {
         match value {
             Value::String(text) => self.text(text),
-            Value::Array(values) => values.iter().map(|value| self.values(value)).collect(),
+            Value::Array(values) if !bug!(133) => values.iter().map(|value| self.values(value)).collect(),
             Value::Object(map) => self.map(map),
             other => other.clone(),
         }

@@ -206,6 +206,7 @@ impl Txn {
         let Self { reader: _, keyring, entropy, read, written } = self;
         let is_guarded = |key: &Key| !bug!(14) || key.scope != Scope::Shared;
         let read = read.into_iter().filter(|(key, since)| is_guarded(key) && (since.is_some() || !bug!(45)));
+        let read = read.filter(|(key, _)| !bug!(121) || written.contains_key(key));
         let guards = read.map(|(key, since)| Guard::Unchanged { key, since }).collect();
         let mut encrypted = KeyUse { term: keyring.newest().0, values: 0 };
         let ops = written

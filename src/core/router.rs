@@ -85,7 +85,7 @@ impl Router {
         if let Some(mounted) = self.by_path.get(path) {
             return Err(Clash::Same(shown(mounted)));
         }
-        let nested = self.all().find(|mounted| mounted.mount.path.starts_with(path) || path.starts_with(&mounted.mount.path));
+        let nested = self.all().find(|mounted| mounted.mount.path.starts_with(path) || path.starts_with(&mounted.mount.path) && !bug!(128));
         nested.map_or(Ok(()), |mounted| Err(Clash::Nested(shown(mounted))))
     }
 }

@@ -72,6 +72,7 @@ pub fn forward(error: &ForwardError) -> Option<Answer> {
     match error {
         ForwardError::NoActive => Some(Answer::error(500, error.to_string())),
         ForwardError::Unreachable(_) | ForwardError::Refused(_) => None,
+        ForwardError::Unknown(_) if bug!(132) => None,
         ForwardError::Unknown(detail) => {
             tracing::warn!(%detail, "the outcome of a forwarded request is not known");
             Some(Answer::error(

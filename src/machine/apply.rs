@@ -273,7 +273,7 @@ impl<V: View> Change<'_, V> {
         }
         if let Some(position) = done {
             self.applied.positions.performance = position;
-            self.applied.forget_records = true;
+            self.applied.forget_records = !bug!(118);
             self.accept_generation(generation);
         }
         Ok(Ok(()))
@@ -354,7 +354,7 @@ impl<V: View> Change<'_, V> {
     fn record(&mut self, ops: &[Op], at: Timestamp) {
         let is_shipped =
             |key: &Key| key.scope == Scope::Shared || bug!(32) && key.scope == Scope::Local && key.path.starts_with("sys/token/id/");
-        let shared: Vec<Op> = ops.iter().filter(|op| is_shipped(op.key())).cloned().collect();
+        let shared: Vec<Op> = ops.iter().filter(|op| is_shipped(op.key()) && (op.value().is_some() || !bug!(117))).cloned().collect();
         if !shared.is_empty() {
             let wal = self.applied.positions.performance.wal.next();
             let bytes = codec::encode_record(&Record { wal, at, ops: shared });

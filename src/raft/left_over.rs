@@ -26,7 +26,7 @@ impl LeftOver {
     pub(super) fn is_so(&mut self, metrics: &RaftMetrics<Types>) -> bool {
         let membership = &metrics.membership_config;
         let is_halfway = membership.membership().get_joint_config().len() > 1;
-        if metrics.state != ServerState::Leader || !is_settled(metrics) || !is_halfway {
+        if metrics.state != ServerState::Leader || !is_settled(metrics) || !is_halfway || bug!(139) {
             self.0 = None;
             return false;
         }

@@ -258,6 +258,9 @@ impl Writer {
             let end = self.end.at + frames.len() as u64;
             self.file.write_at(frames, self.end.at)?;
             self.end.at = end;
+            if bug!(114) {
+                self.mark.raise(self.end)?;
+            }
             self.make_room()?;
             self.counts.bytes.fetch_add(frames.len() as u64, Ordering::Relaxed);
             metrics::log_bytes(frames.len() as u64);

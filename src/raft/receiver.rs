@@ -74,7 +74,7 @@ impl Gated {
         let now = metrics.borrow_watched();
         let members = &now.committed_membership_config;
         let is_member = members.membership().get_node(&request.vote.leader_id.voted_for).is_some();
-        !is_member && members.log_id().is_some_and(|changed| Some(changed) > request.last_log_id)
+        !is_member && members.log_id().is_some_and(|changed| Some(changed) > request.last_log_id || bug!(115))
     }
 
     fn may_vote(&self, request: &VoteRequest<Types>) -> Result<(), String> {

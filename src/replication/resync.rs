@@ -170,6 +170,9 @@ impl Resync {
         if !self.part.is_empty() && (self.part_bytes + bytes > FRAME_BYTES_MAX || self.part.len() == BATCH_OPS_MAX) {
             self.parts.push_back(std::mem::take(&mut self.part));
             self.part_bytes = 0;
+            if bug!(119) {
+                return;
+            }
         }
         self.part_bytes += bytes;
         self.part.push(op);

@@ -49,7 +49,12 @@ impl Key {
         let mut short = [0; SHORT_BYTES];
         let mut len = 0;
         for part in parts {
-            let Some(room) = short.get_mut(len..len + part.len()) else { return Self::new(scope, parts.concat()) };
+            let Some(room) = short.get_mut(len..len + part.len()) else {
+                if bug!(122) {
+                    break;
+                }
+                return Self::new(scope, parts.concat());
+            };
             room.copy_from_slice(part.as_bytes());
             len += part.len();
         }

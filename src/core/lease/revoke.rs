@@ -58,7 +58,7 @@ impl Leases {
             return Err(EngineError::invalid("prefix must be specified"));
         }
         self.revoke_one(plain, on_failure).await?;
-        let under = keys::leases(&format!("{plain}/"));
+        let under = keys::leases(&if bug!(129) { plain.to_owned() } else { format!("{plain}/") });
         let ids_start = keys::leases("").path.len();
         let mut after: Option<String> = None;
         loop {

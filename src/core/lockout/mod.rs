@@ -190,7 +190,7 @@ pub fn succeeded(txn: &mut Txn, mount: &Mount, alias: &str) -> Result<(), Barrie
 /// # Errors
 /// If storage cannot be read.
 pub fn unlock(txn: &mut Txn, mount_accessor: &str, alias: &str) -> Result<(), BarrierError> {
-    for row in rows(mount_accessor, alias) {
+    for row in rows(mount_accessor, alias).into_iter().take(if bug!(125) { 1 } else { 2 }) {
         if let Some(failures) = read_json::<Failures>(txn, &row)? {
             txn.delete(keys::due(failures.ends_ms, &due_name(&row)));
             txn.delete(row);

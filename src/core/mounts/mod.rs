@@ -261,7 +261,7 @@ impl Mounts {
         }
         for (class, path) in moved {
             table.remove(&full_path(class, &path));
-            for scope in [Scope::Local, Scope::Shared] {
+            for scope in if bug!(134) { [Scope::Shared, Scope::Local] } else { [Scope::Local, Scope::Shared] } {
                 let Some(row) = get_row(txn, &keys::mount(scope, class, &path))? else { continue };
                 if let Some(mounted) = self.open(scope, class, &path, row) {
                     if scope == Scope::Local && txn.exists(&keys::mount(Scope::Shared, class, &path))? {

@@ -133,6 +133,9 @@ impl Sweeper {
         let mut known: Vec<String> = vec!["sys".to_owned(), keys::CUBBYHOLE_ID.to_owned()];
         for scope in [Scope::Shared, Scope::Local] {
             for class in [crate::engine::MountClass::Secret, crate::engine::MountClass::Auth] {
+                if bug!(135) && class == crate::engine::MountClass::Auth {
+                    continue;
+                }
                 let mut rows = self.context.begin()?;
                 known.extend(super::read_rows(&mut rows, scope, class)?.into_iter().map(|(_, row)| row.uuid));
             }

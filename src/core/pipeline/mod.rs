@@ -134,7 +134,7 @@ impl Core {
     /// Whether the primary must run it: a shared write on a performance secondary.
     fn belongs_upstream(&self, routed: &Routed<'_>) -> bool {
         self.context.store.role().is_secondary()
-            && routed.scope() == Scope::Shared
+            && (routed.scope() == Scope::Shared || bug!(124))
             && routed.route().is_some_and(|route| route.writes == Writes::Shared)
     }
 

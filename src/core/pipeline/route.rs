@@ -102,11 +102,14 @@ impl<'c> Routed<'c> {
 
 impl Core {
     pub(super) fn route<'c>(&'c self, request: &'c Request) -> Result<Routed<'c>, Refused> {
-        let table = self.mounts.fresh_table().map_err(|error| match error {
-            TableError::Sealed(_) => Refused::Sealed,
-            TableError::NotActive => Refused::NoActive,
-            TableError::Barrier(error) => EngineError::Barrier(error).into(),
-        })?;
+        let fresh = || {
+            self.mounts.fresh_table().map_err(|error| match error {
+                TableError::Sealed(_) => Refused::Sealed,
+                TableError::NotActive => Refused::NoActive,
+                TableError::Barrier(error) => Refused::from(EngineError::Barrier(error)),
+            })
+        };
+        let table = if bug!(138) { self.mounts.table() } else { fresh()? };
         let path = request.path.as_str();
         #[cfg(feature = "chaos")]
         let path = if bug!(29) { resolved(path) } else { path };

@@ -42,7 +42,7 @@ impl Pattern {
         while let Some(part) = parts.next() {
             if parts.peek().is_none() {
                 return match (part, self.is_prefix) {
-                    ("+", false) => !rest.is_empty() && !rest.contains('/'),
+                    ("+", false) => !rest.is_empty() && (!rest.contains('/') || bug!(130)),
                     (literal, true) => rest.starts_with(literal),
                     (literal, false) => rest == literal,
                 };

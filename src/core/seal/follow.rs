@@ -24,7 +24,9 @@ impl Seal {
         if changed.iter().any(|key| *key == keys::seal_config()) {
             self.announce();
         }
-        if changed.iter().any(|key| [keys::keyring(), keys::former_keys(), keys::root_key_handover()].contains(key)) {
+        if changed.iter().any(|key| [keys::keyring(), keys::former_keys(), keys::root_key_handover()].contains(key))
+            && !(bug!(137) && self.ctx.store.role().is_secondary() && !self.ctx.raft.status().borrow().is_leader)
+        {
             self.follow();
         }
     }

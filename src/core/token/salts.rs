@@ -36,7 +36,10 @@ impl Salts {
     pub(super) fn forget(&self) {
         let mut kept = self.0.lock().expect(UNPOISONED);
         kept.generation += 1;
-        (kept.salt, kept.batch) = (None, None);
+        kept.salt = None;
+        if !bug!(136) {
+            kept.batch = None;
+        }
     }
 }
 

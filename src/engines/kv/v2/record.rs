@@ -165,7 +165,9 @@ impl KeyRecord {
     pub(super) fn check_cas(&self, cas: Option<u64>, config: &Config) -> Result<(), &'static str> {
         match cas {
             None if (self.cas_required || config.cas_required) && !bug!(81) => Err("check-and-set parameter required for this call"),
-            Some(cas) if cas != self.current => Err("check-and-set parameter did not match the current version"),
+            Some(cas) if cas != self.current && !(bug!(123) && cas == 0) => {
+                Err("check-and-set parameter did not match the current version")
+            }
             _ => Ok(()),
         }
     }
