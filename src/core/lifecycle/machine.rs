@@ -132,16 +132,16 @@ impl Machine {
         let mut out = Vec::new();
         match event {
             Event::Observed(situation) => {
+                // Asked again, it tries again, whatever came of it before.
+                if self.now.resting != situation.resting {
+                    self.returns = 0;
+                }
                 if situation.leads && !self.now.leads {
                     self.failures = 0;
                     self.returns = self.returns.saturating_add(1);
                     if self.pausing == Some(Wait::Start) {
                         self.pausing = None;
                     }
-                }
-                // Asked again, it tries again, whatever came of it before.
-                if self.now.resting != situation.resting {
-                    self.returns = 0;
                 }
                 self.now = situation;
             }
