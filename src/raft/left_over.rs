@@ -3,16 +3,13 @@
 //! A change takes two entries, and the second is for the same leader to propose. If it leads no more by then, majorities of both sets of
 //! voters are needed from then on: one node less can be missing, a new node never votes, and nobody says so. The next leader finishes it.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use openraft::{ChangeMembers, RaftMetrics, ServerState};
+use openraft::{RaftMetrics, ServerState};
 use tokio::time::Instant;
 
-use super::adapter::StateMachine;
 use super::membership::is_settled;
 use super::types::{LogId, Types};
-use super::watcher::PROMOTE_PAUSE;
 
 /// A second entry that is not proposed for so long is nobody's any more.
 const LEFT_OVER_AFTER: Duration = Duration::from_secs(2);
@@ -36,17 +33,6 @@ impl LeftOver {
                 self.0 = Some((*membership.log_id(), Instant::now()));
                 false
             }
-        }
-    }
-}
-
-/// The second entry of a change of voters that another leader began: the newer set alone.
-pub(super) async fn finish(raft: openraft::Raft<Types, StateMachine>) {
-    match raft.change_membership(ChangeMembers::AddVoterIds(BTreeSet::new()), false).await {
-        Ok(_) => tracing::info!("a change of voters that another leader began is finished"),
-        Err(error) => {
-            tracing::warn!(%error, "a change of voters that another leader began could not be finished");
-            tokio::time::sleep(PROMOTE_PAUSE).await;
         }
     }
 }

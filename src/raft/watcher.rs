@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use super::adapter::StateMachine;
 use super::contact::{Heard, RoundTrips, contacts};
 use super::fatal::stop_process;
-use super::left_over::{LeftOver, finish};
+use super::left_over::LeftOver;
 use super::membership::is_settled;
 use super::removal::Removal;
 use super::types::Types;
@@ -28,7 +28,7 @@ use crate::types::{Index, NodeId, Term};
 const CAUGHT_UP_ENTRIES: u64 = 500;
 
 /// How long nothing is tried after a learner could not be made a voter.
-pub(super) const PROMOTE_PAUSE: Duration = Duration::from_millis(200);
+const PROMOTE_PAUSE: Duration = Duration::from_millis(200);
 
 /// How often what a leader knows of its followers becomes numbers.
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
@@ -129,10 +129,8 @@ async fn watch_metrics(
         }
         let is_left_over = left_over.is_so(&now);
         if promoting.as_ref().is_none_or(JoinHandle::is_finished) {
-            promoting = match ripe_learner(&now) {
-                _ if is_left_over => Some(tokio::spawn(finish(raft.clone()))),
-                ripe => ripe.map(|learner| tokio::spawn(promote(raft.clone(), learner))),
-            };
+            let next = if is_left_over { Some(Next::Finish) } else { ripe_learner(&now).map(Next::Promote) };
+            promoting = next.map(|next| tokio::spawn(change_voters(raft.clone(), next)));
         }
         publish.send_if_modified(|published| {
             let is_new = *published != status;
@@ -203,11 +201,30 @@ fn ripe_learner(metrics: &RaftMetrics<Types>) -> Option<u64> {
     })
 }
 
-async fn promote(raft: openraft::Raft<Types, StateMachine>, learner: u64) {
-    match raft.change_membership(ChangeMembers::AddVoterIds([learner].into()), true).await {
-        Ok(_) => tracing::info!(peer = %NodeId(learner), "a peer has caught up and votes from now on"),
-        Err(error) => {
-            tracing::warn!(peer = %NodeId(learner), %error, "a peer has caught up but could not become a voter");
+/// What is to be done about the voters.
+#[derive(Clone, Copy)]
+enum Next {
+    /// The second entry of a change that another leader began: the newer set alone.
+    Finish,
+    /// This learner is to vote.
+    Promote(u64),
+}
+
+async fn change_voters(raft: openraft::Raft<Types, StateMachine>, next: Next) {
+    let (added, keeps_former) = match next {
+        Next::Finish => (BTreeSet::new(), false),
+        Next::Promote(learner) => (BTreeSet::from([learner]), true),
+    };
+    match (raft.change_membership(ChangeMembers::AddVoterIds(added), keeps_former).await, next) {
+        (Ok(_), Next::Finish) => tracing::info!("a change of voters that another leader began is finished"),
+        (Ok(_), Next::Promote(learner)) => tracing::info!(peer = %NodeId(learner), "a peer has caught up and votes from now on"),
+        (Err(error), next) => {
+            match next {
+                Next::Finish => tracing::warn!(%error, "a change of voters that another leader began could not be finished"),
+                Next::Promote(learner) => {
+                    tracing::warn!(peer = %NodeId(learner), %error, "a peer has caught up but could not become a voter");
+                }
+            }
             // A leader that is handing over refuses at once, and each try changes its metrics: without a pause, two tasks would do nothing else.
             tokio::time::sleep(PROMOTE_PAUSE).await;
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::disk::Loss;
-use crate::nemesis::Act;
+use crate::nemesis::{Act, cut, lines_of};
 use crate::net::HostId;
 use crate::operator::active;
 use crate::world::{Order, World};
@@ -36,13 +36,13 @@ impl Act {
             // One of the others would take over, and needs the vote of one who still hears the active node: just that one restarts, at once.
             let waits = *self.rng.pick(&others);
             let hears = *others.iter().find(|host| **host != waits && world.slot(**host).is_wanted()).unwrap_or(&waits);
-            [(gone, waits), (waits, gone)].into_iter().for_each(|(from, to)| world.net.cut(from, to, true));
+            cut(&world, &[(gone, waits), (waits, gone)], true);
             self.pause(800, 3000).await;
             tokio::spawn(restart(world.clone(), hears, 0, self.rng.between(0, 30)));
         } else if self.rng.permille(400) && self.can_spare(cluster) {
             tokio::spawn(restart(world.clone(), *self.rng.pick(&others), self.rng.between(0, 150), self.rng.between(0, 100)));
         }
-        self.cut_for_a_while("away", others.into_iter().flat_map(|other| [(gone, other), (other, gone)]).collect()).await;
+        self.cut_for_a_while("away", lines_of(&world, gone)).await;
         for _ in 0..8 {
             self.pause(300, 1500).await;
             match active(&world, cluster) {

@@ -42,6 +42,16 @@ pub async fn share_that_path(world: &World) -> Result<(), String> {
     mount(world, (0, &world.wanted(0)), &format!("sys/mounts/{BESIDE}"), &json!({ "type": "kv" })).await
 }
 
+/// A cluster gets its local mounts, if it was filled since, and a local user: whoever is active later must have him.
+///
+/// # Errors
+/// With what could not be made.
+pub async fn make_user(world: &World, cluster: usize) -> Result<(), String> {
+    furnish_here(world, cluster).await?;
+    let user = format!("auth/{LOCAL_CANARY}/users/{LOCAL_CANARY}");
+    must(world, &world.wanted(cluster), "POST", &user, &world.root(cluster), &json!({ "password": PASSWORD })).await.map(drop)
+}
+
 /// Every node of every cluster takes and shows what is local there.
 ///
 /// # Errors
@@ -49,13 +59,7 @@ pub async fn share_that_path(world: &World) -> Result<(), String> {
 pub async fn is_kept(world: &World) -> Result<(), String> {
     for cluster in 0..world.plan.sizes.len() {
         trace::line(format_args!("what is local to cluster {cluster} is looked at"));
-        furnish_here(world, cluster).await?;
         let (hosts, root) = (world.wanted(cluster), world.root(cluster));
-        let user = format!("auth/{LOCAL_CANARY}/users/{LOCAL_CANARY}");
-        // Made once: whoever is active later must have him.
-        if !world.has_user_here(cluster) {
-            must(world, &hosts, "POST", &user, &root, &json!({ "password": PASSWORD })).await?;
-        }
         for host in hosts {
             let secret = format!("{LOCAL_CANARY}/last");
             let is_done = |status: u16, _: &Value| (200..300).contains(&status);

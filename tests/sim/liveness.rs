@@ -67,6 +67,9 @@ pub async fn check(world: &Arc<World>, clients: &Arc<Clients>) -> Result<(), Str
     everywhere::read(world, &value).await?;
     everywhere::is_in_force(world, primary).await?;
     everywhere::is_rotated(world, primary).await?;
+    for cluster in &clusters {
+        here::make_user(world, *cluster).await?;
+    }
     here::is_kept(world).await?;
     everywhere::is_streaming(world, primary).await?;
     // Another active node begins with what it has stored, not with what it remembers.

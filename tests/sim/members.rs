@@ -3,23 +3,14 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use coffer::raft::Consensus;
 use serde_json::json;
 
 use crate::disk::Loss;
-use crate::nemesis::Act;
+use crate::nemesis::{Act, cut, lines_of};
 use crate::net::HostId;
-use crate::operator::{self, active, ask, join};
+use crate::operator::{self, active, ask, join, votes};
 use crate::trace;
-use crate::world::{Order, World};
-
-/// Whether a host is a voter, as the active node knows them.
-fn votes(world: &World, cluster: usize, host: HostId) -> bool {
-    let Some(running) = active(world, cluster).and_then(|active| world.slot(active).running()) else { return false };
-    let status = running.raft.status();
-    let status = status.borrow();
-    status.peers.iter().any(|peer| peer.is_voter && peer.member.name == world.names[host.0])
-}
+use crate::world::Order;
 
 impl Act {
     /// Replaces a disk of a cluster that is whole, and waits until its host votes again.
@@ -93,16 +84,16 @@ impl Act {
             // Now and then one voter does not hear of it, and the leader is gone when he comes back.
             let is_apart = self.can_spare(cluster) && self.rng.permille(300);
             let apart = inside.iter().copied().find(|host| is_apart && *host != leader);
-            let way = |host: HostId| world.plan.all_of(cluster).into_iter().flat_map(move |other| [(host, other), (other, host)]);
-            apart.into_iter().flat_map(way).filter(|(a, b)| a != b).for_each(|(from, to)| world.net.cut(from, to, true));
+            let lines = apart.map(|host| lines_of(&world, host)).unwrap_or_default();
+            cut(&world, &lines, true);
             let done = join(&world, new, leader).await;
-            if let Some(apart) = apart {
+            if apart.is_some() {
                 let _ = world.wait("the new one votes", Duration::from_secs(8), || votes(&world, cluster, new)).await;
                 tokio::spawn({
                     let (world, down) = (world.clone(), Duration::from_millis(self.rng.between(500, 4000)));
                     async move { world.be_down(leader, Loss::Process, down).await }
                 });
-                way(apart).filter(|(a, b)| a != b).for_each(|(from, to)| world.net.cut(from, to, false));
+                cut(&world, &lines, false);
             }
             operator::told(&format!("{} joins", trace::name(new)), &done);
             if done.is_err() {

@@ -265,9 +265,9 @@ impl Act {
     pub async fn cut_for_a_while(&mut self, what: &'static str, pairs: Vec<(HostId, HostId)>) {
         self.world.did(what);
         trace::line(format_args!("cut {pairs:?}"));
-        pairs.iter().for_each(|(from, to)| self.world.net.cut(*from, *to, true));
+        cut(&self.world, &pairs, true);
         self.pause(300, 8000).await;
-        pairs.iter().for_each(|(from, to)| self.world.net.cut(*from, *to, false));
+        cut(&self.world, &pairs, false);
         trace::line(format_args!("mended {pairs:?}"));
     }
 
@@ -278,6 +278,17 @@ impl Act {
             self.world.did(what);
         }
     }
+}
+
+/// All ways between a host and the others of its cluster.
+pub fn lines_of(world: &World, host: HostId) -> Vec<(HostId, HostId)> {
+    let others = world.plan.all_of(world.slot(host).cluster).into_iter().filter(|other| *other != host);
+    others.flat_map(|other| [(host, other), (other, host)]).collect()
+}
+
+/// Hosts of `pairs` do not hear each other, the second of each not the first, until the same is said with `false`.
+pub fn cut(world: &World, pairs: &[(HostId, HostId)], is_cut: bool) {
+    pairs.iter().for_each(|(from, to)| world.net.cut(*from, *to, is_cut));
 }
 
 /// Whether the cluster is a primary that was not replaced, or alone.

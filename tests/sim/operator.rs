@@ -120,11 +120,15 @@ pub async fn found(world: &Arc<World>, cluster: usize) -> Result<(), String> {
 
 /// Whether all hosts of a cluster that are to run do so, are open, and vote.
 pub fn is_whole(world: &World, cluster: usize) -> bool {
+    world.wanted(cluster).into_iter().all(|host| is_open(world, host) && votes(world, cluster, host))
+}
+
+/// Whether a host is a voter, as the active node of its cluster knows them.
+pub fn votes(world: &World, cluster: usize, host: HostId) -> bool {
     let Some(running) = active(world, cluster).and_then(|host| world.slot(host).running()) else { return false };
     let status = running.raft.status();
     let status = status.borrow();
-    let votes = |host: HostId| status.peers.iter().any(|peer| peer.is_voter && peer.member.name == world.names[host.0]);
-    world.wanted(cluster).into_iter().all(|host| is_open(world, host) && votes(host))
+    status.peers.iter().any(|peer| peer.is_voter && peer.member.name == world.names[host.0])
 }
 
 /// Has `host` join through `through`.

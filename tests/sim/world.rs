@@ -172,8 +172,6 @@ pub struct World {
     belief: Mutex<Vec<(u64, bool)>>,
     /// Clusters with a local mount at a path that is the primary's too, and what was believed of them then.
     pub beside: Mutex<Vec<(usize, u64)>>,
-    /// Clusters that have the local user of the last look.
-    users_here: Mutex<Vec<usize>>,
     /// Names of secondaries that were revoked, and when.
     revoked: Mutex<BTreeMap<String, Duration>>,
     orders: Mutex<VecDeque<Order>>,
@@ -229,7 +227,6 @@ impl World {
             safe: Mutex::default(),
             belief,
             beside: Mutex::default(),
-            users_here: Mutex::default(),
             revoked: Mutex::default(),
             orders: Mutex::default(),
             applying,
@@ -247,15 +244,6 @@ impl World {
     /// The hosts of a cluster that are to run.
     pub fn wanted(&self, cluster: usize) -> Vec<HostId> {
         self.plan.all_of(cluster).into_iter().filter(|host| self.slot(*host).is_wanted()).collect()
-    }
-
-    /// Whether a cluster has the local user of the last look; it has him from now on.
-    pub fn has_user_here(&self, cluster: usize) -> bool {
-        let mut all = self.users_here.lock().expect("no holder of this lock panics");
-        all.contains(&cluster) || {
-            all.push(cluster);
-            false
-        }
     }
 
     /// Where a host's API is, as it says itself.
