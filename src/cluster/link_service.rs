@@ -63,6 +63,11 @@ pub(super) struct LinkService {
     tasks: TaskTracker,
 }
 
+/// What a node says that was admitted as active, and may not do it: nothing was done.
+fn not_primary() -> Status {
+    Status::failed_precondition("this cluster takes no shared writes now: it is no primary any more, or another of its nodes takes over")
+}
+
 /// A secondary, by its certificate.
 #[derive(Clone)]
 struct Secondary {
@@ -156,7 +161,7 @@ impl Replication for LinkService {
         let secondary = self.secondary(&request)?;
         let call = link_wire::read_primary_call(request.into_inner()).map_err(|wrong| Status::invalid_argument(wrong.to_string()))?;
         let began = std::time::Instant::now();
-        let reply = self.secondaries.serve_call(&secondary.id, call).await.ok_or_else(not_active)?;
+        let reply = self.secondaries.serve_call(&secondary.id, call).await.ok_or_else(not_primary)?;
         ::metrics::histogram!(metrics::SERVE_SHARED).record(began.elapsed().as_secs_f64() * 1000.0);
         Ok(Response::new(link_wire::primary_reply(reply)))
     }

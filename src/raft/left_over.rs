@@ -36,3 +36,54 @@ impl LeftOver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::Arc;
+
+    use openraft::{Membership, StoredMembership};
+
+    use super::super::types::{Seat, log_id};
+    use super::*;
+
+    /// What a leader knows whose newest membership, of `entry`, has these sets of voters.
+    fn leads(entry: u64, voters: &[&[u64]]) -> RaftMetrics<Types> {
+        let sets: Vec<BTreeSet<u64>> = voters.iter().map(|set| set.iter().copied().collect()).collect();
+        let seats: BTreeMap<u64, Seat> = (1..=4).map(|id| (id, Seat::default())).collect();
+        let mut now = RaftMetrics::new_initial(1);
+        now.state = ServerState::Leader;
+        now.membership_config = Arc::new(StoredMembership::new(Some(log_id(2, entry)), Membership::new(sets, seats).unwrap()));
+        now.committed_membership_config = now.membership_config.clone();
+        now
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn voters_that_stay_halfway_are_left_over() {
+        let (halfway, longer) = (leads(7, &[&[1, 2, 3], &[1, 2, 3, 4]]), LEFT_OVER_AFTER + Duration::from_millis(1));
+        let mut left_over = LeftOver::default();
+        assert!(!left_over.is_so(&halfway), "whoever began it may be about to finish it");
+        tokio::time::advance(longer).await;
+        assert!(left_over.is_so(&halfway));
+        assert!(left_over.is_so(&halfway), "until it is finished");
+        assert!(!left_over.is_so(&leads(9, &[&[1, 2, 3, 4], &[1, 2, 3]])), "that is another change");
+        tokio::time::advance(longer).await;
+        assert!(!left_over.is_so(&leads(10, &[&[1, 2, 3]])), "it was finished");
+        assert!(!left_over.is_so(&halfway), "time begins anew");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_leader_finishes_what_is_committed() {
+        let halfway = leads(7, &[&[1, 2, 3], &[1, 2, 3, 4]]);
+        let (mut follows, mut under_way) = (halfway.clone(), halfway.clone());
+        follows.state = ServerState::Follower;
+        under_way.committed_membership_config = leads(6, &[&[1, 2, 3]]).committed_membership_config;
+        for other in [follows, under_way] {
+            let mut left_over = LeftOver::default();
+            left_over.is_so(&other);
+            tokio::time::advance(LEFT_OVER_AFTER * 2).await;
+            assert!(!left_over.is_so(&other));
+            assert!(!left_over.is_so(&halfway), "time begins with that");
+        }
+    }
+}

@@ -10,12 +10,13 @@ use bytes::Bytes;
 use futures::StreamExt;
 use openraft::EntryPayload;
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::raft::AppendEntriesRequest;
+use openraft::raft::{AppendEntriesRequest, VoteRequest};
 
 use super::adapter::stored_state;
 use super::entry::put_log_id;
 use super::testing::{Group, Place, member, options, put, wait_for, wait_until, write};
-use super::types::{Entry, Membership, Seat, SnapshotMeta, Vote, log_id as id};
+use super::transport::Call;
+use super::types::{Entry, Membership, Seat, SnapshotMeta, Types, Vote, log_id as id};
 use super::wire::{SnapshotHead, decode_appended, encode, encode_append};
 use super::{CommitError, Consensus, MembershipError, StartError};
 use crate::machine::{Applied, PageId, PageSum, Positions, Role, Stored};
@@ -185,6 +186,43 @@ async fn a_group_that_restarts_whole_is_led_again_before_its_leases_have_run_out
     assert_eq!(group.leader(None).await, leader);
     write(&group.nodes[leader], "b").await;
     group.check_same().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_restarts_votes_for_nobody_else_before_the_lease_that_it_gave_is_over() {
+    let longer_than_the_test = |options: &mut super::Options| options.election_timeout.1 = Duration::from_secs(120);
+    let mut group = Group::of_three(Place::Memory, longer_than_the_test).await;
+    let leader = group.leader(None).await;
+    write(&group.nodes[leader], "a").await;
+    let (at, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    group.crash(at).await;
+    group.start(at).await;
+    let receiver = group.nodes[at].raft().receiver();
+    let request = |of: usize| encode(&VoteRequest::<Types>::new(Vote::new(99, group.nodes[of].id.0), Some(id(98, 999))));
+    for call in [Call::PreVote, Call::Vote] {
+        let refused = receiver.call(call, request(other)).await.unwrap_err();
+        assert!(refused.contains("gives no vote yet"), "{refused}");
+    }
+    receiver.call(Call::PreVote, request(leader)).await.unwrap();
+}
+
+/// Another node may hold it too, and lead with it later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whether_an_entry_commits_that_was_replaced_here_is_not_known() {
+    let group = Group::of_three(Place::Memory, |_| {}).await;
+    let old = group.leader(None).await;
+    group.cut(old, true);
+    let change = put("lost", "lost");
+    let losing = group.nodes[old].raft().propose(&change);
+    let healing = async {
+        let new = group.leader(Some(old)).await;
+        write(&group.nodes[new], "kept").await;
+        group.cut(old, false);
+    };
+    let (lost, ()) = tokio::join!(losing, healing);
+    assert!(matches!(lost, Err(CommitError::Unknown)), "{lost:?}");
+    group.check_same().await;
+    assert!(group.nodes[old].has("kept") && !group.nodes[old].has("lost"));
 }
 
 /// Nobody waits for more than the lease when a leader's connection breaks: openraft's own elections are off here.

@@ -133,6 +133,7 @@ impl Shipper {
             }
             ShipEvent::Differing(pages) => self.send(FromPrimary::Differing { pages }, out),
             ShipEvent::Read(records) => self.read(records, out),
+            ShipEvent::Grew(_) if bug!(143) && !self.is_drained => {}
             ShipEvent::Grew(upto) => self.grown = upto,
             ShipEvent::Drained => self.is_drained = true,
             ShipEvent::Tick => out.push(ShipAction::Beat { echo: Timestamp(0) }),
@@ -341,6 +342,18 @@ mod tests {
         let (_, three) = history(3);
         assert_eq!(step(&mut shipper, ShipEvent::Drained), [ShipAction::ReadRecords { after: three, bytes_max: FRAME_BYTES_MAX }]);
         assert_eq!(step(&mut shipper, ShipEvent::Read(None)), [ShipAction::TakeSnapshot]);
+    }
+
+    #[test]
+    fn what_grows_while_the_link_is_busy_is_read_when_it_is_not() {
+        let (_, grown) = history(4);
+        let (_, two) = history(2);
+        let mut shipper = Shipper::new(OURS, two);
+        step(&mut shipper, hello(two, 3, false));
+        step(&mut shipper, ShipEvent::Found(Some(two)));
+        assert_eq!(step(&mut shipper, ShipEvent::Grew(grown)), []);
+        let read = ShipAction::ReadRecords { after: two, bytes_max: FRAME_BYTES_MAX };
+        assert_eq!(step(&mut shipper, ShipEvent::Drained), [read]);
     }
 
     #[test]

@@ -425,3 +425,22 @@ async fn a_stream_that_is_dropped_half_way_is_no_connection() {
     drop(serving);
     assert_eq!(stands(), "disconnected");
 }
+
+#[tokio::test]
+async fn a_stream_that_was_replaced_leaves_its_successor_alone() {
+    let primary = Cluster::new();
+    primary.set_role(primary_role(1));
+    primary.handle.start();
+    let cut = CancellationToken::new();
+    let ((out, _old_rx), (_old_say, incoming)) = (channel(&cut), channel(&cut));
+    let mut old = Box::pin(primary.handle.accept("eu".to_owned(), Duplex { out, incoming }));
+    assert!(futures::poll!(&mut old).is_pending());
+    let ((out, _rx), (_say, incoming)) = (channel(&cut), channel(&cut));
+    let mut new = Box::pin(primary.handle.accept("eu".to_owned(), Duplex { out, incoming }));
+    assert!(futures::poll!(&mut new).is_pending());
+    drop(old);
+    assert_eq!(primary.handle.describe(Timestamp(0))["secondaries"][0]["connection_status"], "connected");
+    // It can still be found, and ended.
+    primary.handle.cut("eu");
+    tokio::time::timeout(Duration::from_secs(10), new).await.unwrap();
+}

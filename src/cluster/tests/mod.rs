@@ -358,6 +358,36 @@ async fn a_link_ends_when_the_primarys_active_node_steps_down_and_that_is_no_ref
     assert!(matches!(link.connect(&[]).await, Err(LinkError::Unreachable(_))));
 }
 
+fn a_write() -> PrimaryCall {
+    PrimaryCall {
+        request_id: "r".into(),
+        operation: Operation::Update,
+        path: "secret/data/a".into(),
+        data: serde_json::from_str(r#"{"data": {"k": "v"}}"#).unwrap(),
+        policies: vec!["dev".into()],
+        display_name: String::new(),
+        entity_id: String::new(),
+        accessor: String::new(),
+        remote: String::new(),
+    }
+}
+
+#[tokio::test]
+async fn writes_go_to_the_primary_that_is_followed_now() {
+    let ours = authority();
+    let (before, now) = (Rig::active(&ours, "a").await, Rig::active(&ours, "b").await);
+    let identity = secondary(&ours, "emea");
+    let known = |rig: &Rig| Some(PrimaryContact { cluster_addrs: vec![rig.addr.clone()], identity: (*identity).clone() });
+    let followed = watch::Sender::new(known(&before));
+    let nobody = watch::Sender::new(status("s", true, &[]));
+    let forwarder = Forwarder::new(dialer(&node(&authority(), "s")), nobody.subscribe(), followed.subscribe());
+    forwarder.to_primary(a_write()).await.unwrap();
+    followed.send_replace(known(&now));
+    now.fakes.admits.store(false, Ordering::SeqCst);
+    let answer = forwarder.to_primary(a_write()).await;
+    assert!(matches!(answer, Err(ForwardError::Refused(_))), "{answer:?}");
+}
+
 #[tokio::test]
 async fn a_secondary_is_bootstrapped_and_its_writes_are_run() {
     let ours = authority();
@@ -368,17 +398,7 @@ async fn a_secondary_is_bootstrapped_and_its_writes_are_run() {
     assert_eq!(package.raw_rows, [("keyring".to_owned(), Bytes::from_static(b"\0raw"))]);
     let nobody = watch::Sender::new(status("s", true, &[]));
     let forwarder = Forwarder::new(dialer(&node(&authority(), "s")), nobody.subscribe(), contact(&identity, &[&rig.addr]));
-    let call = PrimaryCall {
-        request_id: "r".into(),
-        operation: Operation::Update,
-        path: "secret/data/a".into(),
-        data: serde_json::from_str(r#"{"data": {"k": "v"}}"#).unwrap(),
-        policies: vec!["dev".into()],
-        display_name: String::new(),
-        entity_id: String::new(),
-        accessor: String::new(),
-        remote: String::new(),
-    };
+    let call = a_write();
     let reply = forwarder.to_primary(call.clone()).await.unwrap();
     assert_eq!((reply.status, reply.errors, reply.warnings), (200, vec!["emea".to_owned()], vec!["dev".to_owned()]));
     assert_eq!((reply.data.as_ref(), reply.position.wal), (Some(&call.data), WalIndex(7)));
