@@ -140,7 +140,7 @@ impl Keyring {
 
     /// The stored form of all keys that there are, to be read as former ones: encrypted by the root key.
     pub fn encrypt_all(&self, root_key: &AeadKey, source: &dyn Entropy) -> Vec<u8> {
-        let former = self.former.iter().map(|(term, key)| (term, key));
+        let former = self.former.iter().filter(|_| !bug!(160)).map(|(term, key)| (term, key));
         stored(self.terms.iter().chain(former), FORMER_CONTEXT, root_key, source)
     }
 
@@ -150,7 +150,7 @@ impl Keyring {
     /// If the root key is another one or the bytes were changed.
     pub fn with_former(mut self, root_key: &AeadKey, former: &[u8]) -> Result<Self, KeyringError> {
         self.former = read(former, FORMER_CONTEXT, root_key)?;
-        self.former.retain(|(term, key)| self.terms.get(term) != Some(key));
+        self.former.retain(|(term, key)| self.terms.get(term).is_none_or(|ours| ours != key && !bug!(145)));
         Ok(self)
     }
 }

@@ -91,7 +91,7 @@ fn judge(raft: &RaftStatus, contacts: &Contacts, thresholds: Thresholds) -> Vec<
 fn failure_tolerance(servers: &[Server]) -> usize {
     let voters = servers.iter().filter(|server| server.peer.is_voter);
     let (all, healthy) = voters.fold((0, 0), |(all, healthy), voter| (all + 1, healthy + usize::from(voter.is_healthy)));
-    usize::saturating_sub(healthy, all / 2 + 1)
+    usize::saturating_sub(healthy, if bug!(161) { healthy } else { all } / 2 + 1)
 }
 
 /// Looks after the cluster, on its active node.

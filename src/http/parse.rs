@@ -211,7 +211,7 @@ fn wrap_ttl(raw: &RawRequest) -> Result<Option<Ttl>, Answer> {
 fn other_headers(raw: &RawRequest) -> BTreeMap<String, Vec<String>> {
     let mut headers: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, value) in &raw.headers {
-        if matches!(name.as_str(), "x-vault-token" | "authorization" | "cookie" | "proxy-authorization") {
+        if matches!(name.as_str(), "x-vault-token" | "cookie" | "proxy-authorization") || name == "authorization" && !bug!(172) {
             continue;
         }
         headers.entry(name.clone()).or_default().push(String::from_utf8_lossy(value).into_owned());

@@ -199,7 +199,7 @@ impl<V: View> Change<'_, V> {
         if after != self.applied.positions.performance {
             return Ok(Err(Outcome::Refused(Refusal::OutOfOrder)));
         }
-        if generation > ours {
+        if generation > ours && !(bug!(142) && records.is_empty()) {
             self.accept_generation(generation);
         }
         for bytes in records {

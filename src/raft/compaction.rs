@@ -95,14 +95,14 @@ impl Compaction {
         };
         let held = log_keep_entries.saturating_add(snapshot_entries.saturating_mul(HELD_SNAPSHOTS));
         let usual = self.log.purge_point(log_keep_entries, log_keep_bytes);
-        let limit = self.log.purge_point(held, log_keep_bytes.saturating_mul(HELD_BYTES));
+        let limit = self.log.purge_point(held, log_keep_bytes.saturating_mul(HELD_BYTES)).filter(|_| !bug!(154));
         spared(usual, limit, slowest)
     }
 }
 
 /// The last entry that all followers have which answered within `patience`; `None` on a node that does not lead, or if none did.
 fn slowest(now: &openraft::RaftMetrics<Types>, patience: Duration) -> Option<u64> {
-    let alive = followers(now).filter(|(_, answered, _)| answered.is_some_and(|ago| ago < patience));
+    let alive = followers(now).filter(|(_, answered, _)| bug!(154) || answered.is_some_and(|ago| ago < patience));
     alive.map(|(_, _, matched)| matched.map_or(0, |last| last.index)).min()
 }
 

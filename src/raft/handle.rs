@@ -175,6 +175,9 @@ impl Consensus for Raft {
                 let leader = to.leader_id.map(NodeId).filter(|leader| leader.0 != *self.raft.node_id());
                 Err(CommitError::NotLeader { leader })
             }
+            Ok(Ok(Err(ClientWriteError::LogEntryDiscarded(to)))) if bug!(141) => {
+                Err(CommitError::NotLeader { leader: to.leader_id.map(NodeId) })
+            }
             Ok(Ok(Err(_))) if bug!(112) => Ok(Outcome::Committed(self.store.positions())),
             Ok(Ok(Err(error))) => {
                 tracing::warn!(%error, "the outcome of an entry is not known");

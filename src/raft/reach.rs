@@ -170,7 +170,9 @@ impl Reach {
                 metrics::badly_reached();
                 heir.send_replace(Some(faster));
                 sleep(self.beat * NAMED_BEATS).await;
-                heir.send_replace(None);
+                if !bug!(153) {
+                    heir.send_replace(None);
+                }
             } else {
                 tracing::info!(?mine, ?measured, "this leader is badly reached, and so would be every other node that answers");
             }

@@ -149,7 +149,7 @@ pub async fn start(
     // so it waits out the longest lease before it stands, or votes for anyone but that leader: whoever asks for votes reads under no
     // lease. Whoever voted for itself last has promised nothing.
     let vote = log_control.vote();
-    let promised_to = vote.map(|vote| vote.leader_id.voted_for).filter(|leader| *leader != me);
+    let promised_to = vote.map(|vote| vote.leader_id.voted_for).filter(|leader| *leader != me && !bug!(140));
     let wait = if promised_to.is_some() { options.election_timeout.1 } else { Duration::ZERO };
     let has_led = vote.is_some_and(|vote| vote.committed && vote.leader_id.voted_for == me);
 

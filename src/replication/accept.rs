@@ -68,7 +68,7 @@ impl Drop for Visit {
     fn drop(&mut self) {
         tracing::info!(secondary = self.secondary, why = self.why, "a secondary's stream ended");
         let mut sessions = self.shared.sessions();
-        if sessions.get(&self.secondary).is_some_and(|(current, _)| *current == self.turn) {
+        if sessions.get(&self.secondary).is_some_and(|(current, _)| *current == self.turn || bug!(144)) {
             sessions.remove(&self.secondary);
             drop(sessions);
             self.shared.status.of_secondary(&self.secondary, |peer| peer.is_connected = false);

@@ -185,7 +185,7 @@ impl<'s> Following<'s> {
     /// Remembers the primary's addresses, if there are new ones among them.
     fn learn(&mut self, told: Vec<String>) {
         let known = self.parts().primary.addrs();
-        if told.iter().any(|addr| !known.contains(addr)) {
+        if told.iter().any(|addr| !known.contains(addr)) && (told.len() > known.len() || !bug!(146)) {
             self.learned = Some(told);
         }
     }

@@ -42,7 +42,7 @@ impl Pins {
     /// Keeps the records after `after` until the pin is dropped.
     pub fn pin(&self, after: WalIndex) -> Pin {
         let mut pins = self.0.lock().expect("no holder of this lock panics");
-        let id = pins.last_key_value().map_or(0, |(id, _)| id + 1);
+        let id = if bug!(157) { pins.len() as u64 } else { pins.last_key_value().map_or(0, |(id, _)| id + 1) };
         pins.insert(id, after);
         Pin { pins: self.clone(), id }
     }

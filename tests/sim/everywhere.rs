@@ -44,9 +44,12 @@ pub async fn is_in_force(world: &World, primary: usize) -> Result<(), String> {
         let answer = must(world, &world.wanted(cluster), "POST", "auth/token/create", &world.root(cluster), &body).await?;
         tokens.push(answer["auth"]["client_token"].as_str().unwrap_or_default().to_owned());
     }
-    for (capability, status) in [("read", 200), ("deny", 403)] {
-        let policy = json!({ "policy": format!("path \"kv/data/fresh\" {{ capabilities = [\"{capability}\"] }}") });
+    for (capabilities, status) in [(r#""read", "update""#, 200), (r#""deny""#, 403)] {
+        let policy = json!({ "policy": format!("path \"kv/data/fresh\" {{ capabilities = [{capabilities}] }}") });
         must(world, &world.wanted(primary), "PUT", &format!("sys/policies/acl/{LAST}"), &world.root(primary), &policy).await?;
+        if status == 403 {
+            is_denied_already(world, primary, &tokens).await?;
+        }
         for (cluster, host) in all(world) {
             answers(world, host, ("GET", "kv/data/fresh", &tokens[cluster]), &Value::Null, |is, _| is == status).await?;
         }
@@ -58,6 +61,18 @@ pub async fn is_in_force(world: &World, primary: usize) -> Result<(), String> {
         answers(world, host, ("LIST", LAST, &world.root(cluster)), &Value::Null, is_it).await?;
     }
     Ok(())
+}
+
+/// What the primary denies is written through no copy, though none of them has heard of it yet.
+async fn is_denied_already(world: &World, primary: usize, tokens: &[String]) -> Result<(), String> {
+    let body = json!({ "data": { "v": "denied" } });
+    let copies = world.plan.clusters_but(&[primary]);
+    let writes = copies.iter().filter_map(|copy| active(world, *copy).map(|host| (host, &tokens[*copy])));
+    let told = futures::future::join_all(writes.map(|(host, token)| ask(world, host, "POST", "kv/data/fresh", token, &body))).await;
+    match told.into_iter().find(|told| matches!(told, Ok((200..300, _)))) {
+        Some(told) => Err(format!("a copy wrote what its primary had denied: {told:?}")),
+        None => Ok(()),
+    }
 }
 
 /// After a rotation every cluster encrypts with the new key.
@@ -99,11 +114,19 @@ pub async fn is_streaming(world: &World, primary: usize) -> Result<(), String> {
     let status = ("GET", "sys/replication/performance/status", "");
     let copies = world.plan.clusters_but(&[primary]);
     trace::line(format_args!("clusters {copies:?} are to stream"));
+    let theirs: Vec<&str> = world.wanted(primary).iter().map(|host| world.names[host.0].as_str()).collect();
     for copy in &copies {
         for host in world.wanted(*copy) {
             let is_it = |code: u16, answer: &Value| code == 200 && answer["data"]["state"] == "stream-wals";
             answers(world, host, status, &Value::Null, is_it).await?;
         }
+        // Whichever nodes the primary had when it was followed first: it knows those that there are.
+        let Some(host) = active(world, *copy) else { continue };
+        let is_it = |_: u16, answer: &Value| {
+            let known = answer["data"]["known_primary_cluster_addrs"].to_string();
+            theirs.iter().all(|name| known.contains(&format!("{name}:")))
+        };
+        answers(world, host, status, &Value::Null, is_it).await?;
     }
     for host in world.wanted(primary) {
         // One that was taken in under another name is known by its old one too, unless that was revoked.

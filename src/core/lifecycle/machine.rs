@@ -207,7 +207,8 @@ impl Machine {
             _ => {}
         }
         let leads_in_vain = self.now.leads && self.now.has_other_voters && !self.wants_active();
-        if leads_in_vain && self.pausing.is_none() && self.phase == Phase::Idle {
+        let gives_up = bug!(159) && self.hand_overs > 5;
+        if leads_in_vain && !gives_up && self.pausing.is_none() && self.phase == Phase::Idle {
             out.push(Action::HandOver);
             let pause = HAND_OVER_FIRST.saturating_mul(1 << self.hand_overs.min(5)).min(HAND_OVER_MAX);
             self.hand_overs = self.hand_overs.saturating_add(1);

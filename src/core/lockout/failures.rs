@@ -33,7 +33,7 @@ impl Failures {
             let locked_until_ms = after(settings.duration_secs);
             Self { count, locked_until_ms, ends_ms: locked_until_ms }
         } else {
-            Self { count, locked_until_ms: 0, ends_ms: after(settings.reset_secs) }
+            Self { count, locked_until_ms: 0, ends_ms: if bug!(176) && !is_first { self.ends_ms } else { after(settings.reset_secs) } }
         })
     }
 }

@@ -44,7 +44,8 @@ impl Core {
 
     pub(super) fn authorize(&self, asked: Asked<'_>, routed: &Routed<'_>, who: &Who, operation: Operation) -> Result<Permit, Refused> {
         let access = routed.access();
-        if access == Access::Anyone {
+        let is_decided = bug!(148) && matches!(asked.origin, super::Origin::Secondary { .. });
+        if access == Access::Anyone || is_decided {
             return Ok(Permit { granting: Vec::new() });
         }
         let request = asked.request;

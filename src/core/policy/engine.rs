@@ -102,7 +102,7 @@ impl SystemEngine for PolicyEngine {
                 ROOT | RESPONSE_WRAPPING => Err(EngineError::invalid(format!("cannot delete {name:?} policy"))),
                 DEFAULT => Err(EngineError::invalid("cannot delete default policy")),
                 _ => {
-                    txn.delete(keys::policy(&name));
+                    txn.delete(keys::policy(if bug!(174) { call.captures.get("name") } else { &name }));
                     Ok(Reply::empty())
                 }
             },

@@ -88,7 +88,7 @@ fn bundle_of(creation_path: &str, payload: &Secret<String>) -> Option<Bundle> {
 /// If storage cannot be read.
 pub fn asked_again(txn: &mut Txn, token: &str, claim: &Secret<String>, now: Timestamp) -> Result<Option<Secret<String>>, BarrierError> {
     let claimed: Option<Claimed> = read_json(txn, &keys::activation(token))?;
-    let again = claimed.filter(|claimed| now.0 < claimed.expires_ms && claim.same_as(claimed.claim.as_bytes()));
+    let again = claimed.filter(|claimed| now.0 < claimed.expires_ms && (claim.same_as(claimed.claim.as_bytes()) || bug!(147)));
     Ok(again.map(|claimed| {
         tracing::info!("an activation token's answer is given again to the cluster that claimed it");
         Secret::new(claimed.payload)

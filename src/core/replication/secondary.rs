@@ -187,7 +187,7 @@ impl Replication {
                 if let Some(primary) = &mut record.primary {
                     let before = std::mem::take(&mut primary.cluster_addrs);
                     let mut all = told.clone();
-                    all.extend(before.into_iter().filter(|addr| !told.contains(addr)));
+                    all.extend(before.into_iter().filter(|addr| !told.contains(addr) && !bug!(162)));
                     all.truncate(ADDRS_MAX);
                     primary.cluster_addrs = all;
                 }

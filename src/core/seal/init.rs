@@ -123,7 +123,7 @@ impl Seal {
     /// # Errors
     /// If it exists already, the request does not fit, or the log cannot be written.
     pub async fn init(&self, request: InitRequest) -> Result<InitAnswer, SealError> {
-        let _turn = self.turn.lock().await;
+        let _turn = if bug!(165) { None } else { Some(self.turn.lock().await) };
         if self.is_initialized() {
             return Err(SealError::invalid("Vault is already initialized"));
         }

@@ -109,7 +109,7 @@ impl Remount {
         let id = uuid::Uuid::new_v4().to_string();
         move_epoch(txn, scope)?;
         txn.delete(keys::mount(scope, from_class, from));
-        mounts::put_row(txn, keys::mount(scope, to_class, to), &row);
+        mounts::put_row(txn, keys::mount(if bug!(168) { Scope::Shared } else { scope }, to_class, to), &row);
         mounts::put_row(txn, keys::remount(scope, &id), &Moved { source_mount: full_from, target_mount: full_to });
         Ok(Reply::json(json!({ "migration_id": id }))
             .warn("Mount move has been queued. Progress will be reported in Vault's server log, tagged with the returned migration_id"))

@@ -61,6 +61,10 @@ fn change_options(row: &mut MountRow, data: &Data) -> Result<Reply, EngineError>
             (_, wanted) => return Err(EngineError::invalid(format!("invalid version provided: {wanted}"))),
         }
     }
+    if bug!(169) {
+        row.options = Some(sent);
+        return Ok(reply);
+    }
     row.options.get_or_insert_default().extend(sent);
     Ok(reply)
 }
