@@ -116,3 +116,30 @@ impl<'t> View<'t> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::barrier::Keyring;
+    use crate::crypto::Entropy;
+    use crate::crypto::entropy::SeededEntropy;
+    use crate::storage::{MemStore, Physical as _};
+    use crate::types::Timestamp;
+
+    #[test]
+    fn all_names_are_listed_however_many_pages_they_are() {
+        let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(1));
+        let keyring = Arc::new(Keyring::first(entropy.as_ref(), Timestamp(0)));
+        let mut txn = Txn::new(MemStore::new().reader(), keyring, entropy);
+        let mount = MountId::new("m");
+        let mut view = txn.view(&mount, Scope::Shared, &[]);
+        for n in 1..=PAGE_NAMES_MAX {
+            view.put_json(&format!("a/{n}"), &n);
+        }
+        assert_eq!(view.list_all("a/").unwrap().len(), PAGE_NAMES_MAX);
+        view.put_json("a/one-more", &1);
+        assert_eq!(view.list_all("a/").unwrap().len(), PAGE_NAMES_MAX + 1);
+    }
+}

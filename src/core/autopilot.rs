@@ -287,6 +287,8 @@ mod tests {
         let state = check(&[true, true, true], &[Some((75, 5000)), Some((0, 5000))], &[true, false, true], 0);
         assert_eq!((&state["servers"]["b"]["node_status"], &state["servers"]["b"]["last_contact"]), (&json!("failed"), &json!("1m15.25s")));
         check(&[true, true, true], &[Some((0, 3999)), Some((0, 5000))], &[true, false, true], 0);
+        let one_away = [Some((75, 5000)), Some((0, 5000)), Some((0, 5000))];
+        check(&[true; 4], &one_away, &[true, false, true, true], 0);
         let state = check(&[true, true, false], &[Some((0, 5000)), None], &[true, true, false], 0);
         assert_eq!((&state["healthy"], &state["servers"]["c"]["node_status"]), (&json!(false), &json!("unknown")));
         assert!(state["servers"]["c"].get("last_contact").is_none());

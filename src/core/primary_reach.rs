@@ -55,6 +55,12 @@ impl PrimaryReach {
         state.given_up.as_ref().map(|given_up| given_up.why.clone())
     }
 
+    /// Since when requests have found no way.
+    #[cfg(test)]
+    pub(super) fn lost_since(&self) -> Option<Instant> {
+        self.state().lost
+    }
+
     /// A request got through.
     pub(super) fn reached(&self) {
         *self.state() = State::default();

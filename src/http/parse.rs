@@ -289,6 +289,14 @@ mod tests {
     }
 
     #[test]
+    fn headers_that_are_credentials_are_for_nobody_else() {
+        let secret = ["x-vault-token", "authorization", "cookie", "proxy-authorization"];
+        let headers: Vec<(&str, &str)> = secret.iter().map(|name| (*name, "t")).chain([("x-other", "o")]).collect();
+        let got = parsed("GET", "/v1/a", &headers, "").unwrap();
+        assert_eq!(got.headers, BTreeMap::from([("x-other".to_owned(), vec!["o".to_owned()])]));
+    }
+
+    #[test]
     fn headers_are_read() {
         let token = |headers: &[(&str, &str)]| parsed("GET", "/v1/a", headers, "").unwrap().token.map(|token| token.expose().clone());
         assert_eq!(token(&[]), None);

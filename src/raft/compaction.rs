@@ -114,6 +114,11 @@ fn spared(usual: Option<u64>, limit: Option<u64>, slowest: Option<u64>) -> Optio
 
 #[cfg(test)]
 mod tests {
+    use openraft::Instant as _;
+    use openraft::alias::InstantOf;
+    use openraft::metrics::SerdeInstant;
+
+    use super::super::types::log_id;
     use super::*;
 
     #[test]
@@ -124,5 +129,15 @@ mod tests {
         assert_eq!(spared(Some(90), None, Some(40)), Some(40));
         assert_eq!(spared(Some(90), Some(50), Some(40)), Some(50), "too far behind");
         assert_eq!(spared(Some(90), Some(50), Some(0)), Some(50));
+    }
+
+    #[test]
+    fn only_followers_that_answer_are_waited_for() {
+        let mut now = openraft::RaftMetrics::<Types>::new_initial(1);
+        let answered = |secs: u64| Some(SerdeInstant::new(InstantOf::<Types>::now() - Duration::from_secs(secs)));
+        now.heartbeat = Some([(1, answered(0)), (2, answered(0)), (3, answered(9)), (4, None)].into());
+        now.replication = Some([(2, Some(log_id(1, 40))), (3, Some(log_id(1, 7)))].into());
+        assert_eq!(slowest(&now, Duration::from_secs(1)), Some(40));
+        assert_eq!(slowest(&now, Duration::from_secs(60)), Some(7));
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct LeftOver(Option<(Option<LogId>, Instant)>);
 
 impl LeftOver {
     /// Whether this node leads, and the voters have been in the midst of one change for longer than that takes.
-    pub(super) fn is_so(&mut self, metrics: &RaftMetrics<Types>) -> bool {
+    pub(super) fn is_so(&mut self, metrics: &RaftMetrics<Types>, now: Instant) -> bool {
         let membership = &metrics.membership_config;
         let is_halfway = membership.membership().get_joint_config().len() > 1;
         if metrics.state != ServerState::Leader || !is_settled(metrics) || !is_halfway || bug!(139) {
@@ -28,9 +28,9 @@ impl LeftOver {
             return false;
         }
         match self.0 {
-            Some((id, since)) if id == *membership.log_id() => since.elapsed() > LEFT_OVER_AFTER,
+            Some((id, since)) if id == *membership.log_id() => now.duration_since(since) > LEFT_OVER_AFTER,
             _ => {
-                self.0 = Some((*membership.log_id(), Instant::now()));
+                self.0 = Some((*membership.log_id(), now));
                 false
             }
         }
@@ -58,32 +58,33 @@ mod tests {
         now
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn voters_that_stay_halfway_are_left_over() {
-        let (halfway, longer) = (leads(7, &[&[1, 2, 3], &[1, 2, 3, 4]]), LEFT_OVER_AFTER + Duration::from_millis(1));
+    #[test]
+    fn voters_that_stay_halfway_are_left_over() {
+        let (halfway, start) = (leads(7, &[&[1, 2, 3], &[1, 2, 3, 4]]), Instant::now());
+        let later = |times: u32| start + (LEFT_OVER_AFTER + Duration::from_millis(1)) * times;
         let mut left_over = LeftOver::default();
-        assert!(!left_over.is_so(&halfway), "whoever began it may be about to finish it");
-        tokio::time::advance(longer).await;
-        assert!(left_over.is_so(&halfway));
-        assert!(left_over.is_so(&halfway), "until it is finished");
-        assert!(!left_over.is_so(&leads(9, &[&[1, 2, 3, 4], &[1, 2, 3]])), "that is another change");
-        tokio::time::advance(longer).await;
-        assert!(!left_over.is_so(&leads(10, &[&[1, 2, 3]])), "it was finished");
-        assert!(!left_over.is_so(&halfway), "time begins anew");
+        assert!(!left_over.is_so(&halfway, start), "whoever began it may be about to finish it");
+        assert!(!left_over.is_so(&halfway, start + LEFT_OVER_AFTER));
+        assert!(left_over.is_so(&halfway, later(1)));
+        assert!(left_over.is_so(&halfway, later(1)), "until it is finished");
+        assert!(!left_over.is_so(&leads(9, &[&[1, 2, 3, 4], &[1, 2, 3]]), later(1)), "that is another change");
+        assert!(!left_over.is_so(&leads(10, &[&[1, 2, 3]]), later(2)), "it was finished");
+        assert!(!left_over.is_so(&halfway, later(2)), "time begins anew");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn only_a_leader_finishes_what_is_committed() {
+    #[test]
+    fn only_a_leader_finishes_what_is_committed() {
         let halfway = leads(7, &[&[1, 2, 3], &[1, 2, 3, 4]]);
         let (mut follows, mut under_way) = (halfway.clone(), halfway.clone());
         follows.state = ServerState::Follower;
         under_way.committed_membership_config = leads(6, &[&[1, 2, 3]]).committed_membership_config;
+        let start = Instant::now();
+        let later = start + LEFT_OVER_AFTER * 2;
         for other in [follows, under_way] {
             let mut left_over = LeftOver::default();
-            left_over.is_so(&other);
-            tokio::time::advance(LEFT_OVER_AFTER * 2).await;
-            assert!(!left_over.is_so(&other));
-            assert!(!left_over.is_so(&halfway), "time begins with that");
+            left_over.is_so(&other, start);
+            assert!(!left_over.is_so(&other, later));
+            assert!(!left_over.is_so(&halfway, later), "time begins with that");
         }
     }
 }

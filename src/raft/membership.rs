@@ -82,6 +82,12 @@ pub fn is_settled(now: &RaftMetrics<Types>) -> bool {
     now.membership_config.log_id() == now.committed_membership_config.log_id()
 }
 
+/// Whether the voters that answer this leader are a majority of those that there are without `id`.
+fn is_majority_without(id: NodeId, within: Duration, now: &RaftMetrics<Types>) -> bool {
+    let (left, answering) = voters_without(id, within, now);
+    answering > left / 2 || bug!(152) && answering == left / 2
+}
+
 /// How many voters there are besides `id`, and how many of them answer this leader.
 fn voters_without(id: NodeId, within: Duration, now: &RaftMetrics<Types>) -> (usize, usize) {
     let left: Vec<u64> = now.membership_config.membership().voter_ids().filter(|voter| *voter != id.0).collect();
@@ -92,10 +98,7 @@ fn voters_without(id: NodeId, within: Duration, now: &RaftMetrics<Types>) -> (us
 /// Without a voter that answers, those that do may be no majority of the rest: then the change itself could not end, nor any after it.
 async fn leaves_a_majority(raft: &Core, id: NodeId) -> Result<(), MembershipError> {
     let within = patience(raft);
-    let is_majority = move |now: &RaftMetrics<Types>| {
-        let (left, answering) = voters_without(id, within, now);
-        answering > left / 2 || bug!(152) && answering == left / 2
-    };
+    let is_majority = move |now: &RaftMetrics<Types>| is_majority_without(id, within, now);
     let found = raft.wait(Some(HEAR_WAIT)).metrics(is_majority, "a majority without that voter").await;
     found.map(|_| ()).map_err(|_| {
         let (left, answering) = voters_without(id, within, &raft.metrics().borrow_watched());
@@ -208,6 +211,18 @@ mod tests {
         assert_eq!(reached(within, &now), [(2, 7), (4, 6)], "neither the leader, nor 3, which is gone, nor 5, which has no vote");
         let now = knows(&[(2, None, None), (3, None, recent), (4, Some(6), None)]);
         assert_eq!(reached(within, &now), [], "a leader that was just elected has heard of nobody");
+    }
+
+    #[test]
+    fn half_of_the_voters_that_are_left_is_no_majority() {
+        let (recent, old, within) = (Some(Duration::ZERO), Some(Duration::from_secs(9)), Duration::from_secs(4));
+        let answering = |third, fourth| knows(&[(2, None, recent), (3, None, third), (4, None, fourth)]);
+        for (third, fourth, is_majority) in [(recent, recent, true), (recent, old, true), (old, recent, true), (old, old, false)] {
+            assert_eq!(is_majority_without(NodeId(2), within, &answering(third, fourth)), is_majority);
+        }
+        // Whoever is no voter leaves all four, of whom two are half.
+        assert!(!is_majority_without(NodeId(5), within, &answering(old, old)));
+        assert!(is_majority_without(NodeId(5), within, &answering(recent, old)));
     }
 
     #[test]

@@ -127,7 +127,7 @@ async fn watch_metrics(
             tracing::info!(part = name, term = status.term.0, leader = ?status.leader, "this node's part in the raft group changed");
             metrics::became(name);
         }
-        let is_left_over = left_over.is_so(&now);
+        let is_left_over = left_over.is_so(&now, tokio::time::Instant::now());
         if promoting.as_ref().is_none_or(JoinHandle::is_finished) {
             let next = if is_left_over { Some(Next::Finish) } else { ripe_learner(&now).map(Next::Promote) };
             promoting = next.map(|next| tokio::spawn(change_voters(raft.clone(), next)));

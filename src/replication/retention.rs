@@ -145,4 +145,17 @@ mod tests {
         check(Keep { bytes: bytes / 2, ..all }, 11_000, Some(0), 1);
         check(Keep { bytes: bytes - 1, ..all }, 11_000, None, 2);
     }
+
+    #[test]
+    fn each_pin_lasts_as_long_as_whoever_holds_it() {
+        let pins = Pins::default();
+        let (first, second) = (pins.pin(WalIndex(1)), pins.pin(WalIndex(2)));
+        drop(first);
+        let third = pins.pin(WalIndex(3));
+        assert_eq!(pins.first(), Some(WalIndex(2)));
+        drop(third);
+        assert_eq!(pins.first(), Some(WalIndex(2)));
+        drop(second);
+        assert_eq!(pins.first(), None);
+    }
 }

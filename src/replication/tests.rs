@@ -72,18 +72,22 @@ impl Link for TestLink {
 }
 
 #[derive(Default)]
-struct TestRecord(Mutex<Vec<String>>);
+struct TestRecord {
+    known: Mutex<Vec<String>>,
+    /// What it tells its secondaries, if not the addresses of its nodes.
+    told: Mutex<Option<Vec<String>>>,
+}
 
 #[async_trait]
 impl PrimaryRecord for TestRecord {
     fn addrs(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
+        self.known.lock().unwrap().clone()
     }
     async fn learned(&self, addrs: Vec<String>) {
-        *self.0.lock().unwrap() = addrs;
+        *self.known.lock().unwrap() = addrs;
     }
     fn told(&self) -> Option<Vec<String>> {
-        None
+        self.told.lock().unwrap().clone()
     }
 }
 
@@ -109,7 +113,7 @@ impl Cluster {
             connects: AtomicUsize::new(0),
             is_down: Mutex::new(false),
         });
-        let record = Arc::new(TestRecord(Mutex::new(vec!["https://p:1".to_owned()])));
+        let record = Arc::new(TestRecord { known: Mutex::new(vec!["https://p:1".to_owned()]), ..TestRecord::default() });
         let parts = Parts {
             store: store.clone(),
             raft: raft.clone(),
@@ -272,13 +276,13 @@ async fn a_cluster_that_was_demoted_ships_what_its_secondary_lacks_until_it_foll
     *new.link.is_down.lock().unwrap() = true;
     new.link.cut.lock().unwrap().cancel();
     old.write("tail", "acknowledged while the link was down");
-    old.record.0.lock().unwrap().clear();
+    old.record.known.lock().unwrap().clear();
     old.set_role(secondary_role(1, false));
     *new.link.is_down.lock().unwrap() = false;
     new.becomes(&old).await;
     assert_eq!(old.handle.describe(Timestamp(0))["secondaries"][0]["lag_records"], 0);
 
-    *old.record.0.lock().unwrap() = vec!["https://other:1".to_owned()];
+    *old.record.known.lock().unwrap() = vec!["https://other:1".to_owned()];
     *old.link.is_down.lock().unwrap() = true;
     old.handle.look_again();
     let cut = async {
@@ -394,6 +398,21 @@ async fn both_sides_know_each_other_and_the_lag() {
     assert!(!secondary.record.addrs().is_empty());
     primary.handle.cut("eu");
     assert_eq!(Value::Object(primary.handle.describe(SystemClock.now()))["secondaries"], serde_json::json!([]));
+}
+
+/// As many as before, each under another address.
+#[tokio::test]
+async fn a_primary_whose_nodes_were_replaced_is_known_by_the_new_ones() {
+    let (primary, secondary) = pair();
+    let before = secondary.record.addrs();
+    let now: Vec<String> = before.iter().map(|addr| format!("{addr}9")).collect();
+    *primary.record.told.lock().unwrap() = Some(now.clone());
+    let known = async {
+        while secondary.record.addrs() != now {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), known).await.unwrap();
 }
 
 #[tokio::test]

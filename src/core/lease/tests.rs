@@ -1,10 +1,12 @@
 //! Promises of leases, through the API.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::{NewLease, Registered};
+use crate::core::lifecycle::ActivePart as _;
 use crate::core::token::testing::World;
 use crate::engine::LeaseSpec;
 use crate::engine::Operation::{List, Read, Update};
@@ -46,6 +48,24 @@ async fn a_lease_is_renewed_and_ends() {
     assert_eq!(world.refused(root, "sys/leases/renew", json!({"lease_id": made.id})).await, "lease not found");
     assert_eq!(world.refused(root, "sys/leases/lookup", json!({"lease_id": made.id})).await, "invalid lease");
     assert_eq!(world.refused(root, "sys/leases/lookup", json!({})).await, "lease_id must be specified");
+}
+
+#[tokio::test]
+async fn a_node_that_is_active_again_ends_what_comes_due() {
+    let world = World::new().await;
+    let expirer = world.leases.expirer();
+    for times in 1..=2 {
+        lease(&world, &world.root, "db/creds/a", 10).await;
+        assert!(expirer.start().await.is_ok());
+        world.ground.clock.pass(10);
+        let ended = async {
+            while world.mounts.revoked.lock().unwrap().len() < times {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), ended).await.unwrap();
+        expirer.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -306,6 +306,15 @@ mod tests {
     }
 
     #[test]
+    fn a_sealed_leader_hands_over_until_somebody_takes_it() {
+        let mut machine = Machine::new();
+        machine.step(Observed(Situation { sealed: true, ..leader_of_three() }));
+        for pause in [500, 1000, 2000, 3000, 3000, 3000, 3000, 3000].map(millis) {
+            assert_eq!(machine.step(PauseOver), vec![HandOver, Pause(pause)]);
+        }
+    }
+
+    #[test]
     fn losing_leadership_stops_before_another_start() {
         check(vec![
             (Observed(leader_of_three()), vec![Start, Announce(nobody())]),

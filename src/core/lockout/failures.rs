@@ -53,6 +53,9 @@ mod tests {
         assert_eq!(twice, Failures { count: 2, locked_until_ms: 114_000, ends_ms: 114_000 });
         assert_eq!(fail(&twice, 113), None, "a lock is not made longer");
         assert_eq!(fail(&twice, 114).unwrap().count, 1);
+        let thrice = Settings { threshold: 3, ..settings };
+        let late = once.and_one_more(thrice, Timestamp(104_000)).unwrap();
+        assert_eq!(late, Failures { count: 2, locked_until_ms: 0, ends_ms: 109_000 }, "each lengthens the time for the next");
         let never = Settings { threshold: 0, ..settings };
         assert_eq!(once.and_one_more(never, Timestamp(104_000)).unwrap().locked_until_ms, 0);
     }

@@ -152,3 +152,44 @@ impl Sweeper {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::barrier::Txn;
+    use crate::core::mounts::{MountRow, SystemTtls, default_row, put_row};
+    use crate::core::token::testing::World;
+    use crate::engine::{Grant, MountClass};
+
+    /// Whether a login at `auth/up/` outlives the sweep of a mount that was disabled there.
+    async fn login_outlives_the_sweep(is_taken_again: bool) -> bool {
+        let world = World::new().await;
+        let mount = world.mount("auth/up/");
+        let login = |txn: &mut Txn| world.tokens.login(txn, &mount, "auth/up/login/a", Grant::default(), "", world.now());
+        let token = world.write(login).await.unwrap().token;
+        let row = |uuid: &str| MountRow { uuid: uuid.to_owned(), ..default_row("userpass") };
+        let disable = |txn: &mut Txn| {
+            put_row(txn, keys::doomed_mount(Scope::Shared, "old"), &DoomedRow { path: mount.path.clone(), row: row("old") });
+            if is_taken_again {
+                put_row(txn, keys::mount(Scope::Shared, MountClass::Auth, "up"), &row("new"));
+            }
+            Ok(())
+        };
+        world.write(disable).await.unwrap();
+        let system = SystemTtls { default: mount.default_ttl, max: mount.max_ttl };
+        let mounts = Arc::new(Mounts::new(world.ground.context.clone(), crate::auth::ALL, system, None));
+        mounts.fill().await.unwrap();
+        Sweeper::new(world.ground.context.clone(), mounts, world.leases.clone()).sweep_all().await.unwrap();
+        world.find(&token).is_some()
+    }
+
+    #[tokio::test]
+    async fn a_login_that_came_beside_the_disabling_of_its_mount_ends() {
+        assert!(!login_outlives_the_sweep(false).await);
+    }
+
+    #[tokio::test]
+    async fn logins_of_a_mount_that_took_the_path_live_on() {
+        assert!(login_outlives_the_sweep(true).await);
+    }
+}

@@ -256,13 +256,34 @@ async fn a_standby_serves_nobody() {
     assert!(matches!(test.ask(Operation::Read, "num/n/a", Value::Null).await, Err(Refused::NoActive)));
 }
 
-#[tokio::test]
-async fn a_secondary_sends_shared_writes_to_its_primary() {
+/// A secondary's active node.
+async fn following() -> TestCore {
     let test = mounted().await;
     test.ground.set_role(secondary());
     let mut active = test.core.lifecycle().follow_standing();
     let again = active.wait_for(|standing| *standing == crate::core::Standing::Active);
     tokio::time::timeout(std::time::Duration::from_secs(10), again).await.unwrap().unwrap();
+    test
+}
+
+#[tokio::test]
+async fn each_outage_of_the_primary_counts_from_its_own_beginning() {
+    let test = following().await;
+    let here = test.core.context().store.positions().performance;
+    let back = async {
+        while test.core.primary_reach.lost_since().is_none() {
+            tokio::task::yield_now().await;
+        }
+        *test.upstream.primary.lock().unwrap() = Some(PrimaryReply { status: 204, position: here, ..PrimaryReply::default() });
+    };
+    let (told, ()) = tokio::join!(retry_while_restarting(&test, "num/n/a"), back);
+    told.unwrap();
+    assert!(test.core.primary_reach.lost_since().is_none());
+}
+
+#[tokio::test]
+async fn a_secondary_sends_shared_writes_to_its_primary() {
+    let test = following().await;
     let here = test.core.context().store.positions().performance;
     *test.upstream.primary.lock().unwrap() = Some(PrimaryReply { status: 204, position: here, ..PrimaryReply::default() });
 

@@ -100,7 +100,7 @@ impl Acl {
             return Decision { is_allowed: true, is_sudo: false, granting: &[] };
         };
         let Some(rule) = self.rule(path, operation == Operation::List) else { return Decision::default() };
-        let takes_fields = !matches!(operation, Operation::List | Operation::Delete) && !(bug!(173) && operation == Operation::Patch);
+        let takes_fields = !(matches!(operation, Operation::List | Operation::Delete) || bug!(173) && operation == Operation::Patch);
         let is_allowed = !rule.capabilities.is_denied()
             && rule.capabilities.has(needed)
             && rule.constraints.admit_wrapping(wrap_ttl)
@@ -236,12 +236,14 @@ mod tests {
     #[test]
     fn fields_and_wrapping_are_part_of_the_decision() {
         let acl = acl(&[r#"
-            path "a" { capabilities = ["update"] required_parameters = ["ttl"] }
+            path "a" { capabilities = ["update", "patch"] required_parameters = ["ttl"] }
             path "b" { capabilities = ["update"] min_wrapping_ttl = "1m" max_wrapping_ttl = "10m" }
         "#]);
         let sent = Data(serde_json::json!({"ttl": 1}).as_object().unwrap().clone());
-        assert!(!allows(&acl, Operation::Update, "a"));
-        assert!(acl.decide(Operation::Update, "a", &sent, None).is_allowed);
+        for operation in [Operation::Update, Operation::Patch] {
+            assert!(!allows(&acl, operation, "a"));
+            assert!(acl.decide(operation, "a", &sent, None).is_allowed);
+        }
         assert!(!allows(&acl, Operation::Update, "b"));
         assert!(acl.decide(Operation::Update, "b", &sent, Some(Ttl(60))).is_allowed);
         assert!(!acl.decide(Operation::Update, "b", &sent, Some(Ttl(601))).is_allowed);

@@ -153,6 +153,18 @@ async fn a_new_secondary_takes_the_primarys_keys_and_keeps_who_it_is() {
     assert!(matches!(asked, Err(Refused::BadToken | Refused::Denied)), "{asked:?}");
 }
 
+/// One that was known before may be the only way in from here.
+#[tokio::test]
+async fn addresses_that_the_primary_tells_come_before_those_that_were_known() {
+    let (primary, secondary, _) = pair().await;
+    let token = token_for(&primary, "eu").await;
+    post(&secondary, "secondary/enable", json!({ "token": token, "primary_api_addr": "http://primary" })).await.unwrap();
+    for (told, known) in [("a", &["a"][..]), ("b", &["b", "a"]), ("a", &["a", "b"])] {
+        secondary.core.replication().learned(vec![told.to_owned()]).await;
+        assert_eq!(secondary.core.replication().primary_addrs(), known);
+    }
+}
+
 #[tokio::test]
 async fn an_activation_token_works_once_and_leaves_everything_if_it_does_not() {
     let (primary, other, _) = pair().await;

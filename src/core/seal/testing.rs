@@ -1,6 +1,7 @@
 //! Nodes in memory with a seal, for tests of seal, join and lifecycle.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -44,6 +45,8 @@ type Reached = (Arc<OneNode>, Arc<MemStore>);
 /// Reaches nodes by name, in memory. Once a node has answered right, the leader's state is copied to it.
 #[derive(Default)]
 pub struct Net {
+    /// So many leaders are lost before they have added the node that answered right.
+    pub loses: AtomicU32,
     leaders: Mutex<HashMap<String, Arc<Joins>>>,
     joiners: Mutex<HashMap<String, Reached>>,
 }
@@ -62,11 +65,23 @@ impl JoinClient for Net {
         };
         let answer = answer.map_err(|error| error.to_string())?;
         if path.ends_with("answer") {
-            let (to, _) = self.joiners.lock().unwrap()[&name].clone();
-            let (_, from) = self.joiners.lock().unwrap()[&target.leader_api_addr].clone();
-            copy(&from, &to);
+            let is_lost = self.loses.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+            if !is_lost {
+                self.send_state(&target.leader_api_addr, &name);
+            }
         }
         Ok(json!({ "data": answer }))
+    }
+}
+
+impl Net {
+    /// Copies one node's state to another.
+    pub fn send_state(&self, from: &str, to: &str) {
+        let (from, to) = {
+            let joiners = self.joiners.lock().unwrap();
+            (joiners[from].1.clone(), joiners[to].0.clone())
+        };
+        copy(&from, &to);
     }
 }
 

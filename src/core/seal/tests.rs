@@ -303,6 +303,60 @@ async fn a_cluster_that_was_rekeyed_while_a_node_waits_to_join_is_joined_by_its_
 }
 
 #[tokio::test]
+async fn a_node_whose_leader_is_lost_before_it_was_added_joins_again() {
+    let net = Arc::new(Net::default());
+    let (leader, joiner) = (Node::new(&net, "a"), Node::new(&net, "b"));
+    let answer = leader.init(1, 1).await;
+    leader.unseal_all(&answer.keys).await;
+    net.loses.store(1, std::sync::atomic::Ordering::Relaxed);
+    joiner.find("a").await.unwrap();
+    joiner.unseal(&answer.keys[0]).await.unwrap();
+    let joined = async {
+        while !joiner.can_read() {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(crate::types::limits::JOIN_PATIENCE * 4, joined).await.unwrap();
+    assert!(!joiner.seal.is_joining());
+}
+
+#[tokio::test]
+async fn a_node_that_joined_is_unsealed_by_the_shares_that_are_in_force() {
+    let net = Arc::new(Net::default());
+    let (leader, joiner) = (Node::new(&net, "a"), Node::new(&net, "b"));
+    let old = leader.init(1, 1).await;
+    leader.unseal_all(&old.keys).await;
+    joiner.find("a").await.unwrap();
+    joiner.unseal_all(&old.keys).await;
+
+    let request = RekeyRequest { secret_shares: 3, secret_threshold: 2, ..RekeyRequest::default() };
+    let nonce = leader.seal.rekey_start(&request).unwrap().nonce;
+    let RekeyAnswer::Done { keys: new, .. } = leader.seal.rekey_update(&share(&old.keys[0], &nonce)).await.unwrap() else {
+        panic!("one share is enough")
+    };
+    net.send_state("a", "b");
+    joiner.seal.seal();
+    let status = joiner.seal.status().unwrap();
+    assert_eq!((status.t, status.n), (2, 3));
+    joiner.unseal_all(&new[1..]).await;
+    assert!(joiner.can_read());
+}
+
+/// The second waits for its turn, and finds that the cluster is there.
+#[tokio::test]
+async fn of_two_inits_at_one_time_one_founds_the_cluster() {
+    let node = Node::new(&Arc::default(), "a");
+    let request = || InitRequest { secret_shares: 1, secret_threshold: 1, ..InitRequest::default() };
+    let (one, two) = tokio::join!(node.seal.init(request()), node.seal.init(request()));
+    assert_eq!(two.unwrap_err().to_string(), "Vault is already initialized");
+    node.unseal_all(&one.unwrap().keys).await;
+    let mine = node.seal.identity().current().unwrap();
+    let authority = node.ctx.begin().unwrap().get(&keys::cluster_ca()).unwrap().unwrap();
+    let authority: crate::crypto::cert::Authority = serde_json::from_slice(authority.expose()).unwrap();
+    assert_eq!(mine.ca_pem, authority.cert_pem);
+}
+
+#[tokio::test]
 async fn an_answer_of_a_stranger_is_refused() {
     let net = Arc::new(Net::default());
     let leader = Node::new(&net, "a");

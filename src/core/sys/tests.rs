@@ -78,6 +78,16 @@ async fn tuning_shows_effective_times_and_refuses_contradictions() {
 }
 
 #[tokio::test]
+async fn options_that_a_tuning_does_not_name_stay() {
+    let test = TestCore::new(&KINDS).await;
+    enable(&test, "sys/mounts/a", json!({ "type": "kv-v2" })).await.unwrap();
+    enable(&test, "sys/mounts/a/tune", json!({ "options": { "other": "x" } })).await.unwrap();
+    let tuned = test.data(Operation::Read, "sys/mounts/a/tune", Value::Null).await;
+    assert_eq!(tuned["options"], json!({ "other": "x", "version": "2" }));
+    test.ask(Operation::Update, "a/data/x", json!({ "data": { "k": "v" } })).await.unwrap();
+}
+
+#[tokio::test]
 async fn an_upgraded_mount_keeps_its_secrets() {
     let test = TestCore::new(&KINDS).await;
     enable(&test, "sys/mounts/a", json!({ "type": "kv" })).await.unwrap();
@@ -102,6 +112,16 @@ async fn a_moved_mount_keeps_its_data() {
     assert_eq!(status["migration_info"], json!({ "source_mount": "a/", "target_mount": "b/", "status": "success" }));
     assert_eq!(test.data(Operation::Read, "b/x", Value::Null).await, json!({ "k": "v" }));
     assert!(test.ask(Operation::Read, "a/x", Value::Null).await.is_err());
+}
+
+#[tokio::test]
+async fn a_local_mount_that_is_moved_stays_at_home() {
+    let test = TestCore::new(&KINDS).await;
+    enable(&test, "sys/mounts/a", json!({ "type": "kv", "local": true })).await.unwrap();
+    test.ask(Operation::Update, "a/x", json!({ "k": "v" })).await.unwrap();
+    test.ask(Operation::Update, "sys/remount", json!({ "from": "a", "to": "b" })).await.unwrap();
+    assert_eq!(test.data(Operation::Read, "sys/mounts/b", Value::Null).await["local"], true);
+    assert_eq!(test.data(Operation::Read, "b/x", Value::Null).await, json!({ "k": "v" }));
 }
 
 #[tokio::test]

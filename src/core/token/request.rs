@@ -207,6 +207,9 @@ mod tests {
         check(Some(&["a"]), &["x"], false, Some(&not), Ok(&["a"]));
         check(Some(&["b"]), &["x"], false, Some(&not), Err("is disallowed by this role"));
         check(None, &["b"], false, Some(&not), Err("is disallowed by this role"));
+        let both = TokenRole { allowed_policies: names(&["a", "b"]), ..not };
+        check(Some(&["a"]), &["x"], false, Some(&both), Ok(&["a"]));
+        check(Some(&["b"]), &["x"], false, Some(&both), Err("is disallowed by this role"));
     }
 
     #[test]

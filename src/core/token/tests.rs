@@ -225,7 +225,7 @@ async fn capabilities_are_those_that_count() {
     world.call(Some(root), Update, "sys/policies/acl/app", json!({"policy": r#"path "secret/*" { policy = "deny" }"#})).await.unwrap();
     let shown = world.data(&token, Update, "sys/capabilities-self", json!({"path": "secret/a"})).await;
     assert_eq!(shown["capabilities"], json!(["deny"]), "a changed policy counts at once");
-    world.call(Some(root), Delete, "sys/policies/acl/app", json!({})).await.unwrap();
+    world.call(Some(root), Delete, "sys/policies/acl/APP", json!({})).await.unwrap();
     let list = world.data(root, List, "sys/policies/acl/", json!({})).await;
     assert_eq!(list["keys"], json!(["default", "root"]));
     for (path, text) in [

@@ -275,6 +275,17 @@ mod tests {
     }
 
     #[test]
+    fn an_undeleted_version_ends_as_a_new_one_would() {
+        let (mut record, config) =
+            (KeyRecord::new(Timestamp(0)), Config { delete_version_after: DeleteAfter::Secs(5), ..Config::default() });
+        record.add_version(&config, Timestamp(1));
+        record.delete(&[1], Timestamp(100));
+        assert!(record.undelete(&[1], &config, Timestamp(1000)));
+        let is_readable = |now| record.version(1).is_some_and(|(_, version)| version.is_readable(Timestamp(now)));
+        assert!(is_readable(5999) && !is_readable(6000));
+    }
+
+    #[test]
     fn check_and_set_compares_with_the_current_version() {
         let mut record = KeyRecord::new(Timestamp(0));
         let config = Config::default();
