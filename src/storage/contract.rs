@@ -384,6 +384,22 @@ fn a_state_is_the_same_after_a_restart() {
 }
 
 #[test]
+fn a_copy_that_was_compared_goes_on_from_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let mut driven = Driven::new(&store);
+    driven.run(Command::Adopt { role: secondary(true), ops: Vec::new(), encrypted: Default::default() });
+    let theirs = Position { wal: WalIndex(40), history: crate::types::HistoryHash([7; 32]) };
+    driven.run(Command::Repair { ops: vec![put(Key::shared("r"), "1")], done: Some(theirs), generation: Generation(1) });
+    store.flush().unwrap();
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(store.position_at(theirs.wal).unwrap(), Some(theirs));
+    assert_eq!(store.records(theirs.wal, 1000).unwrap(), Some(Vec::new()));
+    assert_eq!(store.records(WalIndex(39), 1000).unwrap(), None);
+}
+
+#[test]
 fn sums_are_the_same_however_often_they_were_folded() {
     let folder = tempfile::tempdir().unwrap();
     for round in 0..12 {
