@@ -1,7 +1,7 @@
 //! What every store must do: one suite, run against [`MemStore`] and [`RocksStore`]; below it, what only a store on disk can show.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -320,6 +320,18 @@ fn a_state_opens_after_a_crash_at_any_step_of_pointing_to_it() {
     }
 }
 
+/// What a crash would leave of an open state's folder.
+fn crashed(folder: &Path) -> tempfile::TempDir {
+    loop {
+        let copied = tempfile::tempdir().unwrap();
+        copy(folder, copied.path());
+        // RocksDB compacts in the background: files that were copied while it did are not of one moment.
+        if files(folder) == files(copied.path()) {
+            return copied;
+        }
+    }
+}
+
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
@@ -329,12 +341,27 @@ fn copy(from: &Path, to: &Path) {
         } else if entry.file_name() != "LOCK" {
             match std::fs::copy(entry.path(), to.join(entry.file_name())) {
                 Ok(_) => {}
-                // RocksDB removes logs that it no longer needs in the background.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => panic!("{error}"),
             }
         }
     }
+}
+
+/// The files of a state and their lengths, but its lock and what it logs for people.
+fn files(folder: &Path) -> BTreeMap<PathBuf, u64> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = PathBuf::from(path.file_name().unwrap());
+        let Ok(about) = std::fs::metadata(&path) else { continue };
+        if about.is_dir() {
+            found.extend(files(&path).into_iter().map(|(below, len)| (name.join(below), len)));
+        } else if name != Path::new("LOCK") && !name.to_string_lossy().starts_with("LOG") {
+            found.insert(name, about.len());
+        }
+    }
+    found
 }
 
 fn fingerprint(store: &dyn Physical) -> impl PartialEq + std::fmt::Debug + use<> {
@@ -426,15 +453,14 @@ fn sums_are_the_same_however_often_they_were_folded() {
 #[test]
 fn a_crash_leaves_all_families_at_the_moment_of_the_last_flush() {
     let folder = tempfile::tempdir().unwrap();
-    let crashed = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let mut driven = Driven::new(&store);
     some_history(&mut driven, 0, 20);
     store.flush().unwrap();
     let flushed = fingerprint(&store);
     some_history(&mut driven, 20, 40);
-    copy(folder.path(), crashed.path());
-    let crashed = open(crashed.path());
+    let copied = crashed(folder.path());
+    let crashed = open(copied.path());
     assert_eq!(fingerprint(&crashed), flushed);
     // The log replays what was lost, and both are the same again.
     some_history(&mut Driven { store: &crashed, at: 20 }, 20, 40);
