@@ -17,7 +17,7 @@ const LAST: &str = "last";
 const WRITES: u64 = 5;
 
 /// Who is to run, and the number of his cluster.
-fn all(world: &World) -> Vec<(usize, HostId)> {
+pub fn all(world: &World) -> Vec<(usize, HostId)> {
     world.slots.iter().filter(|slot| slot.is_wanted()).map(|slot| (slot.cluster, slot.id)).collect()
 }
 

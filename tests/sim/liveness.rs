@@ -11,6 +11,7 @@ use coffer::storage::Physical;
 use coffer::types::Scope;
 use serde_json::json;
 
+use crate::afterwards;
 use crate::clients::Clients;
 use crate::everywhere;
 use crate::here;
@@ -78,6 +79,10 @@ pub async fn check(world: &Arc<World>, clients: &Arc<Clients>) -> Result<(), Str
     }
     everywhere::read(world, &value).await?;
     here::is_kept(world).await?;
+    afterwards::moves_stay_at_home(world).await?;
+    afterwards::names_are_folded(world, primary).await?;
+    afterwards::tuning_adds(world, primary).await?;
+    afterwards::seals_are_those_in_force(world).await?;
     let hosts: Vec<HostId> = clusters.iter().flat_map(|cluster| world.wanted(*cluster)).collect();
     let are_equal = || {
         let shared: Vec<_> = hosts.iter().map(|host| world.slot(*host).store().sums(Scope::Shared)).collect();

@@ -5,6 +5,7 @@
 //!
 //! Not here: gRPC, TLS, HTTP and RocksDB, which `jepsen` breaks with real processes.
 
+mod afterwards;
 mod ambush;
 mod audits;
 mod check;
