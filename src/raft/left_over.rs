@@ -8,7 +8,7 @@ use std::time::Duration;
 use openraft::{RaftMetrics, ServerState};
 use tokio::time::Instant;
 
-use super::membership::is_settled;
+use super::membership::{is_halfway, is_settled};
 use super::types::{LogId, Types};
 
 /// A second entry that is not proposed for so long is nobody's any more.
@@ -22,8 +22,7 @@ impl LeftOver {
     /// Whether this node leads, and the voters have been in the midst of one change for longer than that takes.
     pub(super) fn is_so(&mut self, metrics: &RaftMetrics<Types>, now: Instant) -> bool {
         let membership = &metrics.membership_config;
-        let is_halfway = membership.membership().get_joint_config().len() > 1;
-        if metrics.state != ServerState::Leader || !is_settled(metrics) || !is_halfway || bug!(139) {
+        if metrics.state != ServerState::Leader || !is_settled(metrics) || !is_halfway(metrics) || bug!(139) {
             self.0 = None;
             return false;
         }

@@ -34,6 +34,8 @@ const BUSY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Adds a peer, or updates its addresses. Returns when the group has accepted it as a learner.
 pub async fn add(raft: &Core, id: NodeId, seat: Seat) -> Result<(), MembershipError> {
+    must_lead(raft)?;
+    not_halfway(raft).await?;
     let (known, is_learner) = {
         let metrics = raft.metrics();
         let now = metrics.borrow_watched();
@@ -55,6 +57,7 @@ pub async fn add(raft: &Core, id: NodeId, seat: Seat) -> Result<(), MembershipEr
 /// Removes a peer.
 pub async fn remove(raft: &Core, id: NodeId) -> Result<(), MembershipError> {
     must_lead(raft)?;
+    not_halfway(raft).await?;
     let (is_known, is_voter, voters) = {
         let metrics = raft.metrics();
         let now = metrics.borrow_watched();
@@ -75,6 +78,18 @@ pub async fn remove(raft: &Core, id: NodeId) -> Result<(), MembershipError> {
     }
     let change = if is_voter { ChangeMembers::RemoveVoters([id.0].into()) } else { ChangeMembers::RemoveNodes([id.0].into()) };
     change_members(raft, change, false).await
+}
+
+/// Waits until no change of voters is halfway: whoever is to leave by it counts until then, and would leave though he has joined anew.
+async fn not_halfway(raft: &Core) -> Result<(), MembershipError> {
+    let is_whole = |now: &RaftMetrics<Types>| !now.state.is_leader() || !is_halfway(now);
+    let found = raft.wait(Some(SETTLE_WAIT)).metrics(is_whole, "no change of voters is halfway").await;
+    found.map(drop).map_err(|_| MembershipError::Busy("another change of voters is not finished yet".to_owned()))
+}
+
+/// Whether a change of voters has come to its first entry and not to its second.
+pub fn is_halfway(now: &RaftMetrics<Types>) -> bool {
+    now.membership_config.membership().get_joint_config().len() > 1
 }
 
 /// Whether the newest membership is committed: whom it lacks may otherwise be back with the next leader.

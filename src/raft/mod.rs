@@ -97,6 +97,8 @@ pub struct RaftStatus {
     pub is_removed: bool,
     /// This node leads and is badly reached; this voter would not be, so it should lead.
     pub heir: Option<NodeId>,
+    /// A change of voters has come to its first entry and not to its second: who is no voter by both sets may be one by either.
+    pub is_halfway: bool,
 }
 
 /// Where a node's log and state begin and end, as one moment of openraft's metrics has it.

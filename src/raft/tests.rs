@@ -333,6 +333,23 @@ async fn a_leader_whose_lines_are_slow_names_an_heir_that_then_leads() {
     write(&group.nodes[new], "a").await;
 }
 
+/// Simulator, seeds 160 and 188: a standby said that it was well, and named an active node that was gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_is_gone_is_not_named_though_nobody_can_be_elected() {
+    let mut group = Group::of_three(Place::Memory, |_| {}).await;
+    let leader = group.leader(None).await;
+    let left = (leader + 1) % 3;
+    wait_until(&group.nodes[left], |status| status.leader.is_some()).await;
+    group.crash((leader + 2) % 3).await;
+    group.crash(leader).await;
+    wait_until(&group.nodes[left], |status| status.leader.is_none()).await;
+    // Not in the moment of an election only.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(group.nodes[left].raft().status().borrow().leader, None);
+    group.start(leader).await;
+    wait_until(&group.nodes[left], |status| status.leader.is_some()).await;
+}
+
 /// Its lines may be good by the next time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_heir_that_is_not_handed_anything_is_named_for_a_while_only() {

@@ -18,7 +18,7 @@ use super::adapter::StateMachine;
 use super::contact::{Heard, RoundTrips, contacts};
 use super::fatal::stop_process;
 use super::left_over::LeftOver;
-use super::membership::is_settled;
+use super::membership::{is_halfway, is_settled};
 use super::removal::Removal;
 use super::types::Types;
 use super::{Peer, RaftStatus, metrics};
@@ -35,6 +35,10 @@ const MEASURE_EVERY: Duration = Duration::from_secs(1);
 
 /// A leader that no majority has answered for so many leases is none that anyone should ask.
 const LEASES_WITHOUT_QUORUM: u32 = 4;
+
+/// A leader that has not been heard for so many leases is none that anyone should be sent to. Where nobody can be elected, openraft goes
+/// on naming the last one.
+const LEASES_UNHEARD: u32 = 8;
 
 /// Starts watching.
 pub fn spawn(
@@ -97,6 +101,7 @@ async fn watch_metrics(
         }
         let is_leader = now.state == ServerState::Leader && has_quorum(&now, lease);
         let mut status = status_of(&now, me, is_leader, was_member, removal.holds(&now));
+        status.leader = status.leader.filter(|_| is_leader || heard.quiet() < lease * LEASES_UNHEARD);
         status.heir = heir.borrow_and_update().filter(|_| is_leader);
         if !was_member && status.peers.iter().any(|peer| peer.id == me) {
             was_member = true;
@@ -139,7 +144,7 @@ async fn watch_metrics(
         });
         let has_ended = tokio::select! {
             changed = changes.changed() => changed.is_err(),
-            // Time alone takes a leader's majority away.
+            // Time alone takes a leader's majority away, and a follower's leader.
             () = tokio::time::sleep(lease) => false,
             // The network that tells lives as long as the core.
             Ok(()) = told_removed.changed() => {
@@ -175,6 +180,7 @@ fn status_of(metrics: &RaftMetrics<Types>, me: NodeId, is_leader: bool, was_memb
         applied: Index(metrics.last_applied.map_or(0, |id| id.index)),
         is_removed: was_member && !is_member && !peers.is_empty(),
         heir: None,
+        is_halfway: is_halfway(metrics),
         peers,
     }
 }

@@ -103,7 +103,7 @@ impl Joins {
         if status.peers.iter().any(|peer| peer.id == id && peer.member.name != member.name) {
             return Err(EngineError::invalid("the server id collides with that of another peer: choose another one"));
         }
-        if status.peers.iter().any(|peer| peer.id == id && peer.is_voter) && !bug!(12) {
+        if status.peers.iter().any(|peer| peer.id == id && (peer.is_voter || status.is_halfway)) && !bug!(12) {
             self.remove_voter(id, &member.name).await?;
         }
         let internal = |error: String| EngineError::Internal(error);
