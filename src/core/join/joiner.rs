@@ -14,6 +14,7 @@ use super::super::seal::{Seal, SealConfig, SealError, UnsealKey, WRONG_SHARES};
 use super::{CHALLENGE_CONTEXT, IDENTITY_CONTEXT, JoinTarget};
 use crate::crypto::aead::AeadKey;
 use crate::crypto::cert::Identity;
+use crate::types::NodeId;
 use crate::types::limits::{JOIN_PATIENCE, JOIN_RETRY};
 
 /// How long the request with the last share waits for the state to arrive before it is answered all the same.
@@ -227,13 +228,20 @@ impl Seal {
         serde_json::from_slice(identity.expose()).map_err(|_| malformed())
     }
 
-    /// Waits until the leader has sent the state, and unseals. Proves itself again where the leader was lost before it added this node.
+    /// Whether the cluster's state has arrived, and the group has agreed that this node belongs to it. A leader sends its state before
+    /// that; if it is lost then, the next one knows nothing of this node.
+    pub(in super::super) fn has_joined(&self) -> bool {
+        let me = NodeId::of_name(&self.me().name);
+        self.has_keyring() && self.ctx().raft.status().borrow().peers.iter().any(|peer| peer.id == me)
+    }
+
+    /// Waits until this node has joined, and unseals. Proves itself again where the leader was lost before it had added this node.
     async fn await_state(&self, join: &PendingJoin, unseal_key: &UnsealKey) -> Result<(), SealError> {
         let mut status = self.ctx().raft.status();
         loop {
             let deadline = Instant::now() + JOIN_PATIENCE;
             loop {
-                if self.has_keyring() {
+                if self.has_joined() {
                     let unsealed = self.unseal_with(unseal_key);
                     if let Err(error) = &unsealed {
                         tracing::error!(%error, "joined, but not unsealed");
@@ -249,7 +257,7 @@ impl Seal {
                     Err(_) => break,
                 }
             }
-            tracing::warn!("the cluster has not sent its state yet, joining again");
+            tracing::warn!("the cluster has not sent its state yet, or has not agreed on this node: joining again");
             if !bug!(158)
                 && let Err(error) = self.prove(join, unseal_key).await
             {

@@ -16,9 +16,9 @@ use crate::barrier::Txn;
 use crate::crypto::entropy::{OsEntropy, random_base62};
 use crate::engine::EngineError;
 use crate::machine::{Applied, Batch, Command, Op};
-use crate::raft::{Member, Observer};
+use crate::raft::{Member, Observer, Peer};
 use crate::storage::{MemStore, Physical};
-use crate::types::{Clock, Key, Prefix, Scope, Secret, SystemClock, Timestamp};
+use crate::types::{Clock, Key, NodeId, Prefix, Scope, Secret, SystemClock, Timestamp};
 
 /// Writes each root token as a row of its own.
 struct Rows;
@@ -65,9 +65,11 @@ impl JoinClient for Net {
         };
         let answer = answer.map_err(|error| error.to_string())?;
         if path.ends_with("answer") {
+            // It sends its state, and is lost before others know of that node.
+            self.send_state(&target.leader_api_addr, &name);
             let is_lost = self.loses.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
             if !is_lost {
-                self.send_state(&target.leader_api_addr, &name);
+                self.seat(&name);
             }
         }
         Ok(json!({ "data": answer }))
@@ -82,6 +84,13 @@ impl Net {
             (joiners[from].1.clone(), joiners[to].0.clone())
         };
         copy(&from, &to);
+    }
+
+    /// The group that `name` joined knows it.
+    fn seat(&self, name: &str) {
+        let joiner = self.joiners.lock().unwrap()[name].0.clone();
+        let member = Member { name: name.to_owned(), ..Member::default() };
+        joiner.seat(Peer { id: NodeId::of_name(name), member, is_voter: false });
     }
 }
 

@@ -318,6 +318,7 @@ async fn a_node_whose_leader_is_lost_before_it_was_added_joins_again() {
     };
     tokio::time::timeout(crate::types::limits::JOIN_PATIENCE * 4, joined).await.unwrap();
     assert!(!joiner.seal.is_joining());
+    assert!(joiner.ctx.raft.status().borrow().peers.iter().any(|peer| peer.member.name == "b"), "its group knows it");
 }
 
 #[tokio::test]

@@ -108,7 +108,7 @@ impl Seal {
                 let unseal_key = UnsealKey::new(combined).ok_or_else(|| SealError::invalid(WRONG_SHARES))?;
                 let join = self.progress().join.clone();
                 match join {
-                    Some(join) if !self.has_keyring() => self.finish_join(join, unseal_key).await?,
+                    Some(join) if !self.has_joined() => self.finish_join(join, unseal_key).await?,
                     _ => self.unseal_with(&unseal_key)?,
                 }
                 if !self.ctx.is_sealed() {
