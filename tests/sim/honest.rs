@@ -4,7 +4,7 @@
 //! was last told. So neither may say less than what lies between where the primary stood a while ago and what the copy holds now.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use coffer::storage::Physical;
@@ -18,7 +18,7 @@ use crate::trace;
 use crate::world::World;
 
 const STATUS: &str = "sys/replication/performance/status";
-/// How often it is looked how far each cluster has come.
+/// How often a look may begin.
 const SAMPLED: Duration = Duration::from_millis(100);
 /// A primary makes a mark each second; a secondary that hears of none takes its link for broken after three.
 const MARKED: Duration = Duration::from_millis(2500);
@@ -28,24 +28,20 @@ const HEARD: Duration = Duration::from_secs(6);
 pub async fn watch(world: Arc<World>) {
     let mut rng = Rng::new(world.plan.seed, "honest");
     let clusters = 0..world.plan.sizes.len();
-    let ever: Arc<Vec<AtomicU64>> = Arc::new(clusters.clone().map(|_| AtomicU64::new(0)).collect());
     loop {
         tokio::time::sleep(SAMPLED).await;
-        for cluster in clusters.clone() {
-            ever[cluster].fetch_max(furthest(&world, cluster), Ordering::Relaxed);
-        }
         if !rng.permille(80) {
             continue;
         }
         let Some(primary) = clusters.clone().find(|cluster| takes_writes(&world, *cluster)) else { continue };
         for copy in clusters.clone().filter(|cluster| *cluster != primary) {
-            tokio::spawn(look(world.clone(), primary, copy, ever.clone()));
+            tokio::spawn(look(world.clone(), primary, copy));
         }
     }
 }
 
 /// Asks the primary, and later the copy, how far the copy is behind.
-async fn look(world: Arc<World>, primary: usize, copy: usize, ever: Arc<Vec<AtomicU64>>) {
+async fn look(world: Arc<World>, primary: usize, copy: usize) {
     let Some(asked) = active(&world, primary) else { return };
     let beliefs = (world.belief(primary), world.belief(copy));
     let is_as_before = || {
@@ -56,7 +52,7 @@ async fn look(world: Arc<World>, primary: usize, copy: usize, ever: Arc<Vec<Atom
     };
     let stood = position(&world, asked);
     // One that is filled anew held more once, and those who do not hear of it believe so still.
-    let holds = || ever[copy].load(Ordering::Relaxed).max(furthest(&world, copy));
+    let holds = || world.reached[copy].load(Ordering::Relaxed).max(furthest(&world, copy));
     tokio::time::sleep(MARKED).await;
     let said = ask(&world, asked, "GET", STATUS, "", &json!({})).await;
     if let Ok((200, said)) = said

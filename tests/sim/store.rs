@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use coffer::machine::{Applied, KeyUses, PageId, PageSum, Positions, Role, Stored};
@@ -52,6 +53,10 @@ impl Physical for SimStore {
         for entry in applied {
             // Not the hash of the history: keys that the TLS library makes are in it, and those are its own.
             trace::line(format_args!("applied {} {} rows, at {}", entry.at, entry.rows.len(), entry.positions.performance.wal));
+        }
+        if let Some(last) = applied.last() {
+            let cluster = self.world.slot(self.host).cluster;
+            self.world.reached[cluster].fetch_max(last.positions.performance.wal.0, Ordering::Relaxed);
         }
         let wrong = self.world.invariants.lock().expect("no holder of this lock panics").committed(self.host, &self.store, applied);
         for why in wrong {

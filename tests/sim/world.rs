@@ -162,6 +162,8 @@ pub struct World {
     pub is_mended: AtomicBool,
     /// Roles are being changed.
     pub is_swapping: AtomicBool,
+    /// Of each cluster: the furthest record that any of its nodes ever committed.
+    pub reached: Vec<AtomicU64>,
     /// Of each cluster: members or disks are being changed.
     pub is_changing: Vec<AtomicBool>,
     /// A promotion was forced already.
@@ -210,6 +212,7 @@ impl World {
         let slots = slots.collect();
         let names = Arc::new(plan.names());
         let applying = Mutex::new(Rng::new(plan.seed, "applying"));
+        let reached = (0..plan.sizes.len()).map(|_| AtomicU64::new(0)).collect();
         let is_changing = (0..plan.sizes.len()).map(|_| AtomicBool::new(false)).collect();
         let belief = vec![(0, true); plan.sizes.len()].into();
         let invariants = Mutex::new(Invariants::new(&plan));
@@ -222,6 +225,7 @@ impl World {
             plan,
             is_mended: AtomicBool::new(false),
             is_swapping: AtomicBool::new(false),
+            reached,
             is_changing,
             is_forced: AtomicBool::new(false),
             safe: Mutex::default(),
