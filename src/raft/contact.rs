@@ -136,11 +136,6 @@ impl Heard {
     pub fn ago(&self) -> Option<Duration> {
         self.at.get().map(|at| self.began.elapsed().saturating_sub(at))
     }
-
-    /// How long nothing was heard: if nothing ever was, since this node began to listen.
-    pub fn quiet(&self) -> Duration {
-        self.ago().unwrap_or_else(|| self.began.elapsed())
-    }
 }
 
 /// The other nodes, as a leader knows them: when the last message was sent that they answered, how long ago, and the last entry that they

@@ -346,6 +346,11 @@ async fn a_leader_that_is_gone_is_not_named_though_nobody_can_be_elected() {
     // Not in the moment of an election only.
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(group.nodes[left].raft().status().borrow().leader, None);
+    // Nor is it after a restart, though the vote for it is kept.
+    group.crash(left).await;
+    group.start(left).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(group.nodes[left].raft().status().borrow().leader, None);
     group.start(leader).await;
     wait_until(&group.nodes[left], |status| status.leader.is_some()).await;
 }

@@ -36,8 +36,8 @@ const MEASURE_EVERY: Duration = Duration::from_secs(1);
 /// A leader that no majority has answered for so many leases is none that anyone should ask.
 const LEASES_WITHOUT_QUORUM: u32 = 4;
 
-/// A leader that has not been heard for so many leases is none that anyone should be sent to. Where nobody can be elected, openraft goes
-/// on naming the last one.
+/// A leader that has not been heard for so many leases is none that anyone should be sent to, nor one that was not heard since this node
+/// started. Where nobody can be elected, openraft goes on naming the last one.
 const LEASES_UNHEARD: u32 = 8;
 
 /// Starts watching.
@@ -58,7 +58,7 @@ pub fn spawn(
     let first = {
         let metrics = raft.metrics();
         let now = metrics.borrow_watched();
-        status_of(&now, me, false, was_member, removal.holds(&now))
+        RaftStatus { leader: None, ..status_of(&now, me, false, was_member, removal.holds(&now)) }
     };
     let (publish, status) = watch::channel(first);
     let task =
@@ -101,7 +101,8 @@ async fn watch_metrics(
         }
         let is_leader = now.state == ServerState::Leader && has_quorum(&now, lease);
         let mut status = status_of(&now, me, is_leader, was_member, removal.holds(&now));
-        status.leader = status.leader.filter(|_| is_leader || heard.quiet() < lease * LEASES_UNHEARD);
+        let is_heard = || heard.ago().is_some_and(|ago| ago < lease * LEASES_UNHEARD);
+        status.leader = status.leader.filter(|_| is_leader || is_heard());
         status.heir = heir.borrow_and_update().filter(|_| is_leader);
         if !was_member && status.peers.iter().any(|peer| peer.id == me) {
             was_member = true;
