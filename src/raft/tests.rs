@@ -168,11 +168,13 @@ async fn a_leader_that_dies_and_restarts_at_once_loses_nothing_acknowledged() {
     }
 }
 
+/// What a lease may last at most, where no test is to see its end.
+const LONGER_THAN_A_TEST: Duration = Duration::from_secs(120);
+
 /// Nodes that have just started wait out the lease that they may have granted; its holder need not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_group_that_restarts_whole_is_led_again_before_its_leases_have_run_out() {
-    let longer_than_the_test = |options: &mut super::Options| options.election_timeout.1 = Duration::from_secs(120);
-    let mut group = Group::of_three(Place::Memory, longer_than_the_test).await;
+    let mut group = Group::of_three(Place::Memory, |options| options.election_timeout.1 = LONGER_THAN_A_TEST).await;
     let leader = group.leader(None).await;
     write(&group.nodes[leader], "a").await;
     group.check_same().await;
@@ -190,8 +192,7 @@ async fn a_group_that_restarts_whole_is_led_again_before_its_leases_have_run_out
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_restarts_votes_for_nobody_else_before_the_lease_that_it_gave_is_over() {
-    let longer_than_the_test = |options: &mut super::Options| options.election_timeout.1 = Duration::from_secs(120);
-    let mut group = Group::of_three(Place::Memory, longer_than_the_test).await;
+    let mut group = Group::of_three(Place::Memory, |options| options.election_timeout.1 = LONGER_THAN_A_TEST).await;
     let leader = group.leader(None).await;
     write(&group.nodes[leader], "a").await;
     let (at, other) = ((leader + 1) % 3, (leader + 2) % 3);

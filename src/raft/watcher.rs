@@ -58,7 +58,7 @@ pub fn spawn(
     let first = {
         let metrics = raft.metrics();
         let now = metrics.borrow_watched();
-        RaftStatus { leader: None, ..status_of(&now, me, false, was_member, removal.holds(&now)) }
+        status_of(&now, me, false, false, was_member, removal.holds(&now))
     };
     let (publish, status) = watch::channel(first);
     let task =
@@ -100,9 +100,8 @@ async fn watch_metrics(
             removal.told(&folder, &now);
         }
         let is_leader = now.state == ServerState::Leader && has_quorum(&now, lease);
-        let mut status = status_of(&now, me, is_leader, was_member, removal.holds(&now));
-        let is_heard = || heard.ago().is_some_and(|ago| ago < lease * LEASES_UNHEARD);
-        status.leader = status.leader.filter(|_| is_leader || is_heard());
+        let is_heard = heard.ago().is_some_and(|ago| ago < lease * LEASES_UNHEARD);
+        let mut status = status_of(&now, me, is_leader, is_heard, was_member, removal.holds(&now));
         status.heir = heir.borrow_and_update().filter(|_| is_leader);
         if !was_member && status.peers.iter().any(|peer| peer.id == me) {
             was_member = true;
@@ -164,7 +163,15 @@ async fn watch_metrics(
     }
 }
 
-fn status_of(metrics: &RaftMetrics<Types>, me: NodeId, is_leader: bool, was_member: bool, told_removed: bool) -> RaftStatus {
+/// `is_leader`: this node leads, with a majority; `is_heard`: another one that leads was heard lately.
+fn status_of(
+    metrics: &RaftMetrics<Types>,
+    me: NodeId,
+    is_leader: bool,
+    is_heard: bool,
+    was_member: bool,
+    told_removed: bool,
+) -> RaftStatus {
     // What is committed: a change that is only under way may never happen. While voters change, only those of both sets count.
     let membership = metrics.committed_membership_config.membership();
     let votes = |id: &u64| membership.get_joint_config().iter().all(|voters| voters.contains(id));
@@ -174,7 +181,7 @@ fn status_of(metrics: &RaftMetrics<Types>, me: NodeId, is_leader: bool, was_memb
     let is_member = metrics.membership_config.membership().get_node(&me.0).is_some() && !told_removed;
     RaftStatus {
         id: me,
-        leader: metrics.current_leader.map(NodeId).filter(|leader| *leader != me || is_leader),
+        leader: metrics.current_leader.map(NodeId).filter(|leader| if *leader == me { is_leader } else { is_heard }),
         is_leader,
         term: Term(metrics.current_term),
         committed: Index(metrics.cluster_committed.map_or(0, |id| id.index)),

@@ -326,13 +326,19 @@ mod tests {
         assert_eq!(step(&mut shipper, ShipEvent::Tick), []);
     }
 
-    #[test]
-    fn records_are_read_only_when_the_link_took_those_before() {
-        let (records, grown) = history(4);
+    /// Of a primary with two records, to a secondary that has both; and their position.
+    fn streaming() -> (Shipper, Position) {
         let (_, two) = history(2);
         let mut shipper = Shipper::new(OURS, two);
         step(&mut shipper, hello(two, 3, false));
         step(&mut shipper, ShipEvent::Found(Some(two)));
+        (shipper, two)
+    }
+
+    #[test]
+    fn records_are_read_only_when_the_link_took_those_before() {
+        let (records, grown) = history(4);
+        let (mut shipper, two) = streaming();
         assert_eq!(step(&mut shipper, ShipEvent::Drained), []);
         let read = ShipAction::ReadRecords { after: two, bytes_max: FRAME_BYTES_MAX };
         assert_eq!(step(&mut shipper, ShipEvent::Grew(grown)), [read]);
@@ -347,10 +353,7 @@ mod tests {
     #[test]
     fn what_grows_while_the_link_is_busy_is_read_when_it_is_not() {
         let (_, grown) = history(4);
-        let (_, two) = history(2);
-        let mut shipper = Shipper::new(OURS, two);
-        step(&mut shipper, hello(two, 3, false));
-        step(&mut shipper, ShipEvent::Found(Some(two)));
+        let (mut shipper, two) = streaming();
         assert_eq!(step(&mut shipper, ShipEvent::Grew(grown)), []);
         let read = ShipAction::ReadRecords { after: two, bytes_max: FRAME_BYTES_MAX };
         assert_eq!(step(&mut shipper, ShipEvent::Drained), [read]);

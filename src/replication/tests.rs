@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use parking::{Cuttable, channel, resets};
 use tokio_util::sync::CancellationToken;
 
@@ -430,35 +431,44 @@ async fn a_node_that_is_not_active_serves_no_streams() {
     assert!(back.next().await.is_none());
 }
 
-#[tokio::test]
-async fn a_stream_that_is_dropped_half_way_is_no_connection() {
+/// A primary that serves, and nobody yet.
+fn serving() -> Cluster {
     let primary = Cluster::new();
     primary.set_role(primary_role(1));
     primary.handle.start();
+    primary
+}
+
+/// A stream of the secondary `eu` that says nothing, under way; and its other end.
+async fn opened(primary: &Cluster) -> (BoxFuture<'_, ()>, impl Sized + use<>) {
     let cut = CancellationToken::new();
-    let ((out, _rx), (_say, incoming)) = (channel(&cut), channel(&cut));
-    let stands = || primary.handle.describe(Timestamp(0))["secondaries"][0]["connection_status"].clone();
-    let mut serving = Box::pin(primary.handle.accept("eu".to_owned(), Duplex { out, incoming }));
-    assert!(futures::poll!(&mut serving).is_pending());
-    assert_eq!(stands(), "connected");
-    drop(serving);
-    assert_eq!(stands(), "disconnected");
+    let ((out, rx), (say, incoming)) = (channel(&cut), channel(&cut));
+    let mut stream = primary.handle.accept("eu".to_owned(), Duplex { out, incoming }).boxed();
+    assert!(futures::poll!(&mut stream).is_pending());
+    (stream, (rx, say))
+}
+
+/// How that secondary's connection stands.
+fn stands(primary: &Cluster) -> Value {
+    primary.handle.describe(Timestamp(0))["secondaries"][0]["connection_status"].clone()
+}
+
+#[tokio::test]
+async fn a_stream_that_is_dropped_half_way_is_no_connection() {
+    let primary = serving();
+    let (stream, _other_end) = opened(&primary).await;
+    assert_eq!(stands(&primary), "connected");
+    drop(stream);
+    assert_eq!(stands(&primary), "disconnected");
 }
 
 #[tokio::test]
 async fn a_stream_that_was_replaced_leaves_its_successor_alone() {
-    let primary = Cluster::new();
-    primary.set_role(primary_role(1));
-    primary.handle.start();
-    let cut = CancellationToken::new();
-    let ((out, _old_rx), (_old_say, incoming)) = (channel(&cut), channel(&cut));
-    let mut old = Box::pin(primary.handle.accept("eu".to_owned(), Duplex { out, incoming }));
-    assert!(futures::poll!(&mut old).is_pending());
-    let ((out, _rx), (_say, incoming)) = (channel(&cut), channel(&cut));
-    let mut new = Box::pin(primary.handle.accept("eu".to_owned(), Duplex { out, incoming }));
-    assert!(futures::poll!(&mut new).is_pending());
+    let primary = serving();
+    let (old, _old_end) = opened(&primary).await;
+    let (new, _new_end) = opened(&primary).await;
     drop(old);
-    assert_eq!(primary.handle.describe(Timestamp(0))["secondaries"][0]["connection_status"], "connected");
+    assert_eq!(stands(&primary), "connected");
     // It can still be found, and ended.
     primary.handle.cut("eu");
     tokio::time::timeout(Duration::from_secs(10), new).await.unwrap();

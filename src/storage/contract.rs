@@ -324,26 +324,18 @@ fn a_state_opens_after_a_crash_at_any_step_of_pointing_to_it() {
 fn crashed(folder: &Path) -> tempfile::TempDir {
     loop {
         let copied = tempfile::tempdir().unwrap();
-        copy(folder, copied.path());
-        // RocksDB compacts in the background: files that were copied while it did are not of one moment.
-        if files(folder) == files(copied.path()) {
-            return copied;
-        }
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to.join(entry.file_name()));
-        } else if entry.file_name() != "LOCK" {
-            match std::fs::copy(entry.path(), to.join(entry.file_name())) {
+        for name in files(folder).keys() {
+            let to = copied.path().join(name);
+            std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+            match std::fs::copy(folder.join(name), to) {
                 Ok(_) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => panic!("{error}"),
             }
+        }
+        // RocksDB compacts in the background: files that were copied while it did are not of one moment.
+        if files(folder) == files(copied.path()) {
+            return copied;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::everywhere::{all, answers};
+use crate::everywhere::{all, answers, reads_end_in, tokens_with};
 use crate::kv::LOCAL_VALUE;
 use crate::liveness::WITHIN;
 use crate::operator::{active, ask, is_open, mount, must};
@@ -46,21 +46,10 @@ pub async fn names_are_folded(world: &World, primary: usize) -> Result<(), Strin
     let (hosts, root) = (world.wanted(primary), world.root(primary));
     let policy = json!({ "policy": r#"path "kv/data/fresh" { capabilities = ["read"] }"# });
     must(world, &hosts, "PUT", &format!("sys/policies/acl/{MADE}"), &root, &policy).await?;
-    let mut tokens = Vec::new();
-    for cluster in 0..world.plan.sizes.len() {
-        let body = json!({ "policies": [DELETED], "no_default_policy": true, "ttl": "1h" });
-        let answer = must(world, &world.wanted(cluster), "POST", "auth/token/create", &world.root(cluster), &body).await?;
-        tokens.push(answer["auth"]["client_token"].as_str().unwrap_or_default().to_owned());
-    }
-    for status in [200, 403] {
-        if status == 403 {
-            must(world, &hosts, "DELETE", &format!("sys/policies/acl/{DELETED}"), &root, &Value::Null).await?;
-        }
-        for (cluster, host) in all(world) {
-            answers(world, host, ("GET", "kv/data/fresh", &tokens[cluster]), &Value::Null, |is, _| is == status).await?;
-        }
-    }
-    Ok(())
+    let tokens = tokens_with(world, DELETED).await?;
+    reads_end_in(world, &tokens, 200).await?;
+    must(world, &hosts, "DELETE", &format!("sys/policies/acl/{DELETED}"), &root, &Value::Null).await?;
+    reads_end_in(world, &tokens, 403).await
 }
 
 /// Options of a mount that a tuning does not name stay as they are.

@@ -38,27 +38,45 @@ pub async fn read(world: &World, value: &str) -> Result<(), String> {
 /// # Errors
 /// With the answer of a node for which they are not.
 pub async fn is_in_force(world: &World, primary: usize) -> Result<(), String> {
-    let mut tokens = Vec::new();
-    for cluster in 0..world.plan.sizes.len() {
-        let body = json!({ "policies": [LAST], "no_default_policy": true, "ttl": "1h" });
-        let answer = must(world, &world.wanted(cluster), "POST", "auth/token/create", &world.root(cluster), &body).await?;
-        tokens.push(answer["auth"]["client_token"].as_str().unwrap_or_default().to_owned());
-    }
+    let tokens = tokens_with(world, LAST).await?;
     for (capabilities, status) in [(r#""read", "update""#, 200), (r#""deny""#, 403)] {
         let policy = json!({ "policy": format!("path \"kv/data/fresh\" {{ capabilities = [{capabilities}] }}") });
         must(world, &world.wanted(primary), "PUT", &format!("sys/policies/acl/{LAST}"), &world.root(primary), &policy).await?;
         if status == 403 {
             is_denied_already(world, primary, &tokens).await?;
         }
-        for (cluster, host) in all(world) {
-            answers(world, host, ("GET", "kv/data/fresh", &tokens[cluster]), &Value::Null, |is, _| is == status).await?;
-        }
+        reads_end_in(world, &tokens, status).await?;
     }
     mount(world, (primary, &world.wanted(primary)), &format!("sys/mounts/{LAST}"), &json!({ "type": "kv" })).await?;
     for (cluster, host) in all(world) {
         // Nothing is there, which is said in other words where the mount is not.
         let is_it = |status: u16, answer: &Value| status == 404 && answer["errors"].as_array().is_some_and(Vec::is_empty);
         answers(world, host, ("LIST", LAST, &world.root(cluster)), &Value::Null, is_it).await?;
+    }
+    Ok(())
+}
+
+/// A token of each cluster that has this policy alone.
+///
+/// # Errors
+/// If one is not made.
+pub async fn tokens_with(world: &World, policy: &str) -> Result<Vec<String>, String> {
+    let mut tokens = Vec::new();
+    for cluster in 0..world.plan.sizes.len() {
+        let body = json!({ "policies": [policy], "no_default_policy": true, "ttl": "1h" });
+        let answer = must(world, &world.wanted(cluster), "POST", "auth/token/create", &world.root(cluster), &body).await?;
+        tokens.push(answer["auth"]["client_token"].as_str().unwrap_or_default().to_owned());
+    }
+    Ok(tokens)
+}
+
+/// Every node answers the tokens of its cluster so when they read the fresh write.
+///
+/// # Errors
+/// With the answer of one that does not.
+pub async fn reads_end_in(world: &World, tokens: &[String], status: u16) -> Result<(), String> {
+    for (cluster, host) in all(world) {
+        answers(world, host, ("GET", "kv/data/fresh", &tokens[cluster]), &Value::Null, |is, _| is == status).await?;
     }
     Ok(())
 }

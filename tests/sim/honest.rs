@@ -52,7 +52,7 @@ async fn look(world: Arc<World>, primary: usize, copy: usize) {
     };
     let stood = position(&world, asked);
     // One that is filled anew held more once, and those who do not hear of it believe so still.
-    let holds = || world.reached[copy].load(Ordering::Relaxed).max(furthest(&world, copy));
+    let holds = || world.reached[copy].load(Ordering::Relaxed);
     tokio::time::sleep(MARKED).await;
     let said = ask(&world, asked, "GET", STATUS, "", &json!({})).await;
     if let Ok((200, said)) = said
@@ -98,9 +98,4 @@ fn is_of(world: &World, cluster: usize, address: &str) -> bool {
 
 fn position(world: &World, host: HostId) -> u64 {
     world.slot(host).store().positions().performance.wal.0
-}
-
-/// What is applied by whoever has applied most.
-fn furthest(world: &World, cluster: usize) -> u64 {
-    world.plan.all_of(cluster).into_iter().map(|host| position(world, host)).max().unwrap_or(0)
 }

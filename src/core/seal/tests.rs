@@ -131,16 +131,24 @@ async fn a_rotated_keyring_is_followed_and_still_opens_what_is_old() {
     assert_eq!(node.term(), 2);
 }
 
+/// Gives a node's seal new shares for its `old` ones.
+async fn rekeyed(node: &Node, old: &[String], shares: i64, threshold: i64) -> Vec<String> {
+    let request = RekeyRequest { secret_shares: shares, secret_threshold: threshold, ..RekeyRequest::default() };
+    let nonce = node.seal.rekey_start(&request).unwrap().nonce;
+    for key in old {
+        if let RekeyAnswer::Done { keys, .. } = node.seal.rekey_update(&share(key, &nonce)).await.unwrap() {
+            return keys;
+        }
+    }
+    panic!("they are too few")
+}
+
 #[tokio::test]
 async fn new_shares_replace_the_old_ones() {
     let node = Node::new(&Arc::default(), "a");
     let old = node.init(1, 1).await;
     node.unseal_all(&old.keys).await;
-    let request = RekeyRequest { secret_shares: 3, secret_threshold: 2, ..RekeyRequest::default() };
-    let nonce = node.seal.rekey_start(&request).unwrap().nonce;
-    let RekeyAnswer::Done { keys: new, .. } = node.seal.rekey_update(&share(&old.keys[0], &nonce)).await.unwrap() else {
-        panic!("one share is enough")
-    };
+    let new = rekeyed(&node, &old.keys, 3, 2).await;
     node.seal.seal();
     node.unseal(&old.keys[0]).await.unwrap();
     assert!(node.unseal(&new[0]).await.is_err());
@@ -254,8 +262,12 @@ async fn another_root_key_is_followed_where_it_was_handed_over_and_seals_otherwi
 
 /// A cluster of one node, `a`, and another node that can reach it.
 async fn leader_and_joiner(shares: i64, threshold: usize) -> (Node, Node, InitAnswer) {
-    let net = Arc::new(Net::default());
-    let (leader, joiner) = (Node::new(&net, "a"), Node::new(&net, "b"));
+    on_one_net(&Arc::default(), shares, threshold).await
+}
+
+/// The same, on this net.
+async fn on_one_net(net: &Arc<Net>, shares: i64, threshold: usize) -> (Node, Node, InitAnswer) {
+    let (leader, joiner) = (Node::new(net, "a"), Node::new(net, "b"));
     let answer = leader.init(shares, threshold as i64).await;
     leader.unseal_all(&answer.keys[..threshold]).await;
     (leader, joiner, answer)
@@ -289,13 +301,7 @@ async fn a_cluster_that_was_rekeyed_while_a_node_waits_to_join_is_joined_by_its_
     joiner.find("a").await.unwrap();
     joiner.unseal(&old.keys[0]).await.unwrap();
 
-    let nonce = leader.seal.rekey_start(&RekeyRequest { secret_shares: 2, secret_threshold: 2, ..RekeyRequest::default() }).unwrap().nonce;
-    let mut new = Vec::new();
-    for key in &old.keys {
-        if let RekeyAnswer::Done { keys, .. } = leader.seal.rekey_update(&share(key, &nonce)).await.unwrap() {
-            new = keys;
-        }
-    }
+    let new = rekeyed(&leader, &old.keys, 2, 2).await;
     let status = joiner.unseal(&new[0]).await.unwrap();
     assert_eq!((status.t, status.n, status.progress), (2, 2, 1), "the old share is forgotten");
     joiner.unseal_all(&new[1..]).await;
@@ -304,10 +310,8 @@ async fn a_cluster_that_was_rekeyed_while_a_node_waits_to_join_is_joined_by_its_
 
 #[tokio::test]
 async fn a_node_whose_leader_is_lost_before_it_was_added_joins_again() {
-    let net = Arc::new(Net::default());
-    let (leader, joiner) = (Node::new(&net, "a"), Node::new(&net, "b"));
-    let answer = leader.init(1, 1).await;
-    leader.unseal_all(&answer.keys).await;
+    let net = Arc::default();
+    let (_leader, joiner, answer) = on_one_net(&net, 1, 1).await;
     net.loses.store(1, std::sync::atomic::Ordering::Relaxed);
     joiner.find("a").await.unwrap();
     joiner.unseal(&answer.keys[0]).await.unwrap();
@@ -323,18 +327,12 @@ async fn a_node_whose_leader_is_lost_before_it_was_added_joins_again() {
 
 #[tokio::test]
 async fn a_node_that_joined_is_unsealed_by_the_shares_that_are_in_force() {
-    let net = Arc::new(Net::default());
-    let (leader, joiner) = (Node::new(&net, "a"), Node::new(&net, "b"));
-    let old = leader.init(1, 1).await;
-    leader.unseal_all(&old.keys).await;
+    let net = Arc::default();
+    let (leader, joiner, old) = on_one_net(&net, 1, 1).await;
     joiner.find("a").await.unwrap();
     joiner.unseal_all(&old.keys).await;
 
-    let request = RekeyRequest { secret_shares: 3, secret_threshold: 2, ..RekeyRequest::default() };
-    let nonce = leader.seal.rekey_start(&request).unwrap().nonce;
-    let RekeyAnswer::Done { keys: new, .. } = leader.seal.rekey_update(&share(&old.keys[0], &nonce)).await.unwrap() else {
-        panic!("one share is enough")
-    };
+    let new = rekeyed(&leader, &old.keys, 3, 2).await;
     net.send_state("a", "b");
     joiner.seal.seal();
     let status = joiner.seal.status().unwrap();

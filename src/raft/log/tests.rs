@@ -162,6 +162,10 @@ async fn full_segments_are_closed_and_removed_once_purged() {
     assert_eq!(indexes(&mut store).await.first(), Some(&(1, 71)));
     let vote = store.get_log_reader().await.read_vote().await.unwrap();
     assert_eq!(vote, Some(Vote::new_committed(1, 1)), "it was written in a segment that is gone");
+    store.save_vote(&Vote::new_committed(2, 1)).await.unwrap();
+    store.control().stop().await;
+    let mut store = reopen(folder.path(), None).unwrap();
+    assert_eq!(store.get_log_reader().await.read_vote().await.unwrap(), Some(Vote::new_committed(2, 1)));
 }
 
 /// A log of three segments, and the paths of all.

@@ -130,8 +130,7 @@ impl KeyRecord {
 
     /// Takes deletions back, unless the version was destroyed. Says whether anything changed.
     pub(super) fn undelete(&mut self, numbers: &[u64], config: &Config, now: Timestamp) -> bool {
-        let delete_after = self.delete_after(config);
-        let delete_after = delete_after.filter(|_| !bug!(177));
+        let delete_after = self.delete_after(config).filter(|_| !bug!(177));
         self.change(numbers, |version| {
             let is_deleted = !version.destroyed && version.deletion_ms.is_some();
             if is_deleted {
